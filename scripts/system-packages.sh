@@ -23,7 +23,7 @@ if command -v dpkg-query >/dev/null; then
     [ ${#missing[@]} -gt 0 ] || exit 0
 else
     mapfile -t missing < <(wanted "$@")
-    echo "This is no Debian system; what needs these packages is left out: ${missing[*]}" >&2
+    echo "This is not a Debian system; what needs these packages is left out: ${missing[*]}" >&2
     exit 1
 fi
 

@@ -95,7 +95,7 @@ def test_a_draft_is_accepted_once_and_by_name(archive, series, declare, tmp_path
     assert len(stored.ContributingEquipmentSequence) == 1
     (part,) = archive.retrieve(accepted)
     check_with_dciodvfy(b"".join(part.chunks()), tmp_path)
-    with pytest.raises(InvalidInput, match="no draft"):
+    with pytest.raises(InvalidInput, match="is not a draft"):
         archive.accept_draft(accepted, "Doe^Jane")
     # What is changed afterwards is not accepted by anybody.
     changed = archive.segmentation(accepted)
@@ -242,11 +242,11 @@ def test_declarations_that_cannot_work():
     good = 'name = "a"\ncommand = ["a", "{input}", "{output}"]\n'
     assert parse_tool((good + LABELS).encode(), "t").named[3].name == "Spleen"
     for text, why in {
-        "name": "no TOML",
+        "name": "not a TOML",
         LABELS: "name is missing",
         good: "labels is missing",
-        good + "[labels]\n0 = 'a'": "labels.0 is no value",
-        good + "[labels]\n65536 = 'a'": "labels.65536 is no value",
+        good + "[labels]\n0 = 'a'": "labels.0 is not a value",
+        good + "[labels]\n65536 = 'a'": "labels.65536 is not a value",
         good + "[labels]\n1 = 'a'\n2 = 'a'": "two labels named 'a'",
         good + "[labels]\n1 = 'a'\n01 = 'b'": "declared twice",
         good + "[labels]\n1 = {name = 'a', type = 'Liver'}": "labels.1.type must be SCHEME:VALUE:MEANING",

@@ -233,7 +233,7 @@ def test_a_part_of_a_header_is_a_secret_too(auth: Auth, secret: str, encoding: s
 
 @pytest.mark.parametrize("answered", ["error", "nothing", "tunnel"])
 def test_a_proxy_may_repeat_its_login(answered: str, quick, caplog):
-    """The proxy's password is no part of the request, and must not be shown either."""
+    """The proxy's password is not part of the request, and must not be shown either."""
     caplog.set_level(logging.DEBUG)
     replies: dict[str, Reply] = {
         "error": lambda _: answer(f"407 {SECRET}", f"{SECRET} {BASIC}".encode()),

@@ -173,7 +173,7 @@ import os
 import numpy
 from dicomdock import Segmentation
 
-print("what it prints is no answer")
+print("what it prints is not an answer")
 
 
 def measure(volume):

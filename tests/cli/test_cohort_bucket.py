@@ -60,7 +60,7 @@ def test_its_series_are_found_by_their_heads_and_come_whole(
 ) -> None:
     made = run("cohort", "make", "c", "--from", f"s3://{BUCKET}/some", "--json")
     assert made.code == 3, made.err
-    assert made.json["problems"] == [f"s3://{BUCKET}/some/flat/notes.txt is no DICOM instance."]
+    assert made.json["problems"] == [f"s3://{BUCKET}/some/flat/notes.txt is not a DICOM instance."]
     assert made.json["series"] == 3
     rows = pyarrow.parquet.read_table(made.json["file"]).to_pylist()
     assert {row["SeriesInstanceUID"]: (row["PatientID"], row["Modality"], row["Prefix"]) for row in rows} == {

@@ -38,7 +38,7 @@ def test_key_images_from_writing_to_lost_images(run, images):
     wrong = run("key-images", "write", images[0], "--title", "Nice")
     assert (wrong.code, "The title is one of Of Interest" in wrong.err) == (2, True)
     series = run("key-images", "write", "/".join(images[0].split("/")[:2]))
-    assert (series.code, "is no instance" in series.err) == (2, True)
+    assert (series.code, "is not an instance" in series.err) == (2, True)
 
 
 def test_a_damaged_selection_is_named_and_the_others_listed(run, images, home):

@@ -23,6 +23,12 @@ def names(module: str) -> list[str]:
     return [name for name in app.commands if name]
 
 
+@pytest.fixture(scope="module")
+def whole():
+    """The program with all of its commands."""
+    return program()
+
+
 @pytest.mark.parametrize("module", GROUPS)
 def test_the_table_of_groups_names_the_commands_of_each_module(module):
     assert importlib.import_module(f"dicomdock.cli.{module}").commands
@@ -30,10 +36,10 @@ def test_the_table_of_groups_names_the_commands_of_each_module(module):
 
 
 @pytest.mark.parametrize("words", ALL, ids=" ".join)
-def test_a_command_alone_has_the_help_that_it_has_in_the_whole_program(words, capsys):
+def test_a_command_alone_has_the_help_that_it_has_in_the_whole_program(words, whole, capsys):
     assert run([*words, *HELP]) == 0
     alone = capsys.readouterr().out
-    program()([*words, *HELP], prog_name="dicomdock", obj=Console(), standalone_mode=False)
+    whole([*words, *HELP], prog_name="dicomdock", obj=Console(), standalone_mode=False)
     assert alone == capsys.readouterr().out
 
 

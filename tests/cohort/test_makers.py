@@ -47,7 +47,7 @@ def test_a_table_of_any_spreadsheet_is_read(
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("\n".join((HEADER, *ROWS)).encode("utf-16"), "no table of comma-separated values in UTF-8"),
+        ("\n".join((HEADER, *ROWS)).encode("utf-16"), "not a table of comma-separated values in UTF-8"),
         (b"\xef\xbb\xbf", "has no rows"),
         (HEADER.encode() + b"\n", "has no rows"),
         (b"\n\n\n", "has no rows"),

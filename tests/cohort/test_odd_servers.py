@@ -107,6 +107,32 @@ def test_what_a_server_says_of_each_instance_that_it_stored_is_reported(settings
     assert fourth not in remark["reason"]
 
 
+@pytest.mark.parametrize("again", ["1", ""])
+def test_a_server_that_is_busy_for_a_while_costs_no_series_and_no_proof(
+    settings: Settings, again: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Fake: 503 more often than tries. A time to come back is kept; else the next pull goes on."""
+    monkeypatch.setattr("dicomdock.web.transport.Http._pause", lambda *_: None)
+    monkeypatch.setattr("dicomdock.web.hold.Hold.seconds", 0.0)
+    real, refusals = Awkward(MADE), [Answer(503, b"", {"Retry-After": again} if again else {})] * 15
+    assert len(refusals) > 2 * settings.retries
+
+    def server(request: Request) -> Answer:
+        return refusals.pop() if "/instances" in request.path and refusals else real(request)
+
+    with known(server, settings), Archive.open(settings) as archive:
+        Cohorts(settings).save("c", [Item(SERIES, "odd")], {})
+        report = ended(archive.cohort("c").pulling())
+        if not again:
+            (outcome,) = report.outcomes
+            assert (outcome.state, "503" in outcome.reason) == ("failed", True)
+            refusals.clear()
+            report = ended(archive.cohort("c").pulling())
+        assert (report.complete, refusals) == (True, [])
+        assert report.to_json()["remarks"] == []
+        assert len(archive.instances(SERIES)) == 2
+
+
 @pytest.mark.parametrize("lists", [("studies/series", "studies/series/instances"), ("series", "instances")])
 def test_a_study_is_found_by_its_uid_where_studies_are_not_listed(settings: Settings, lists: tuple[str, ...]):
     with known(Awkward(MADE, lists=lists), settings) as client:

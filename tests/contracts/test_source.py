@@ -182,7 +182,7 @@ def test_storing_the_same_again_changes_nothing(case: Case, two_studies: list[li
 
 def test_a_broken_instance_fails_alone(case: Case):
     good = ct_series(2)
-    parts = [part_of(good[0].data), part_of(b"this is no DICOM at all"), part_of(good[1].data)]
+    parts = [part_of(good[0].data), part_of(b"this is not DICOM at all"), part_of(good[1].data)]
     results = list(case.source.store(parts))
     assert [result.status for result in results if result.sop_instance_uid] == ["stored", "stored"]
     failed = [result for result in results if not result.sop_instance_uid]

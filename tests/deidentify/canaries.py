@@ -83,7 +83,7 @@ def plant(dataset: Dataset, options: Collection[str] = (), *, spare: Iterable[in
             continue
         if (found := value(tag, vr, options)) is None:
             continue
-        if vr in ("DS", "IS"):  # as a file may hold it, though it is no number
+        if vr in ("DS", "IS"):  # as a file may hold it, though it is not a number
             raw = str(found).encode()
             dataset[tag] = RawDataElement(Tag(tag), vr, len(raw), raw, 0, False, True)
         else:

@@ -359,7 +359,7 @@ def test_a_list_that_is_empty_a_moment_after_it_was_not_is_no_crash(settings):
 
 
 def test_half_a_surrogate_pair_in_an_answer_is_replaced(settings):
-    """It is no character: nothing could be asked for, stored or printed with it."""
+    """It is not a character: nothing could be asked for, stored or printed with it."""
     body = json.dumps(
         [{"0020000D": {"vr": "UI", "Value": ["1.2"]}, "00100020": {"vr": "LO", "Value": ["x\ud800"]}}]
     )

@@ -50,6 +50,10 @@ def test_the_archive_is_kept_below_its_limit(dock: RunningDock, page: Page, tmp_
     open_at(page, dock, "/settings")
     held = page.get_by_test_id("archive-holds")
     expect(held).to_contain_text("2 studies, 5 images")
+    page.set_viewport_size({"width": 800, "height": 900})  # long hints, in narrow columns
+    hint = page.locator(".q-field__bottom", has_text="0 for no limit").bounding_box()
+    save = page.get_by_test_id("save-archive").bounding_box()
+    assert hint is not None and save is not None and hint["y"] + hint["height"] <= save["y"]
     page.get_by_test_id("archive-limit").fill("0,0001")
     page.get_by_test_id("save-archive").click()
     expect(page.get_by_text("Removed 1 series")).to_be_visible()
@@ -99,7 +103,7 @@ def test_the_machine_is_described(dock: RunningDock, page: Page):
     open_at(page, dock, "/settings")
     tools = page.get_by_test_id("tools").locator("li")
     expect(tools).to_have_count(3)
-    expect(tools.nth(0)).to_contain_text("is no TOML file")
+    expect(tools.nth(0)).to_contain_text("is not a TOML file")
     expect(tools.nth(1)).to_contain_text("at https://gpu.example.org: Liver")
     expect(tools.nth(2)).to_contain_text("a program of this machine: Liver, Mass")
     expect(page.get_by_test_id("nninteractive")).to_have_text("https://gpu.example.org:1527")

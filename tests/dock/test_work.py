@@ -69,7 +69,7 @@ def acting(settings: Settings, person: str, do: Callable[[AnnotationProject, Arc
 
 
 class Pulls:
-    """Records what is to be downloaded; it says that it is no real list of transfers."""
+    """Records what is to be downloaded; it says that it is not a real list of transfers."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
@@ -132,7 +132,7 @@ def test_the_next_case_is_fetched_while_one_is_drawn(settings: Settings, tmp_pat
 
 
 class OneViewer:
-    """Records what it is to show; it says that it is no viewer."""
+    """Records what it is to show; it says that it is not a viewer."""
 
     def __init__(self) -> None:
         self.segments: tuple[rpc.WantedSegment, ...] = ()
@@ -256,7 +256,7 @@ def test_a_reviewer_accepts_and_sends_back(home: Path, page: Page, tmp_path: Pat
         assert len(set(named)) == len(named), "each key once, of two lists"
         assert "Space" not in named, "nothing can be selected"
         page.keyboard.press("Escape")
-        expect(page.get_by_role("dialog")).to_have_count(0)  # while it closes, keys are its own
+        expect(page.get_by_role("dialog")).to_have_count(0)
         expect(cases.first).to_contain_text("to review")
         expect(page.get_by_test_id("work-send-back")).to_be_enabled()
         page.keyboard.press("b")

@@ -1,4 +1,4 @@
-"""A target for what is no image: key images, presentation states, registrations, doses, recordings."""
+"""A target for what is not an image: key images, presentation states, registrations, doses, recordings."""
 
 from __future__ import annotations
 

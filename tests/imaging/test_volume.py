@@ -126,6 +126,38 @@ def test_each_slice_has_its_own_slope() -> None:
     assert volume.units == "BQML"
 
 
+@pytest.mark.parametrize(
+    ("slope", "intercept", "due", "said"),
+    [
+        ("1,25", "-1024", 100, "The Rescale Slope is '1,25', which is no number; values are as stored."),
+        ("1", "-1O24", 100, "The Rescale Intercept is '-1O24', which is no number; values are as stored."),
+        ("", "-1024", 100, "There is a Rescale Intercept without a Rescale Slope; values are as stored."),
+        ("0", "-1024", -924, "The Rescale Slope is 0, and was taken as 1."),
+    ],
+)
+def test_a_rescale_that_cannot_be_used_is_reported(slope: str, intercept: str, due: int, said: str) -> None:
+    """Values off by 1,024 HU without a word would look like any others."""
+    usual = scan(np.full((3, 2, 2), 100, np.int16), RescaleSlope="9.8765", RescaleIntercept="-4321")
+    data = []
+    for one in usual:
+        assert (one.data.count(b"9.8765"), one.data.count(b"-4321 ")) == (1, 1)
+        changed_slope = one.data.replace(b"9.8765", slope.ljust(6).encode())
+        data.append(changed_slope.replace(b"-4321 ", intercept.ljust(6).encode()))
+    volume = Volume.from_instances(data)
+    assert (volume.array == due).all()
+    assert volume.remarks == (said,)
+    assert volume.units == ("HU" if slope == "0" else "")
+
+
+def test_one_slice_without_the_rescale_of_the_others_is_reported() -> None:
+    instances = scan(np.full((3, 2, 2), 100, np.int16), RescaleSlope="1", RescaleIntercept="-1024")
+    del instances[1].dataset.RescaleSlope, instances[1].dataset.RescaleIntercept
+    volume = Volume.from_instances([one.dataset for one in instances])
+    assert volume.array[:, 0, 0].tolist() == [-924, 100, -924]
+    (said,) = volume.remarks
+    assert "without a Rescale Slope among others that have one: 1 of 3" in said
+
+
 def test_padding_below_the_hounsfield_scale_is_clipped_not_wrapped() -> None:
     array = np.full((2, 2, 2), -32768, np.int16)
     volume = read(scan(array, RescaleSlope="1", RescaleIntercept="-1024"))

@@ -95,4 +95,4 @@ def test_what_a_server_sends_instead_of_an_instance_is_not_passed_on(settings):
         refused = running.ask(f"/dicom-web{made.resource.path}", "application/dicom; transfer-syntax=*")
         assert refused.status == 502
         assert b"YWxp" not in refused.data
-        assert b"no DICOM instance" in refused.data
+        assert b"not a DICOM instance" in refused.data

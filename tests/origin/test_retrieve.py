@@ -147,7 +147,7 @@ def test_a_named_syntax_is_given_where_it_is_the_stored_one_and_else_not_accepta
 
 def test_broken_pixels_cannot_be_decoded_but_are_given_as_stored(server):
     whole = encoded(builders.ct_series(1)[0], JPEGLSLossless)
-    made = builders.changed(whole, PixelData=encapsulate([b"\xff\xd8 this is no image"]))
+    made = builders.changed(whole, PixelData=encapsulate([b"\xff\xd8 this is not an image"]))
     server.add(made.data)
     response = server.ask(path(made), DEFAULT)
     assert response.status == 406

@@ -103,7 +103,7 @@ def test_people_are_assigned_and_added_and_the_next_case_is_known_before(
     projects: Projects, make: Make
 ) -> None:
     project = make(review=False)
-    with pytest.raises(CaseRefused, match="carl is no annotator"):
+    with pytest.raises(CaseRefused, match="carl is not an annotator"):
         projects.assign("livers", [(2, 1)], "carl")
     with pytest.raises(CaseRefused, match="carl is neither annotator nor reviewer"):
         projects.take("livers", "carl")

@@ -41,7 +41,7 @@ def store_segmentation(settings: Settings, series: Resource, name: str, segments
 
 
 def coloured(screen: Screen) -> float:
-    """Give the part of the axial view that is no grey: what is drawn."""
+    """Give the part of the axial view that is not grey: what is drawn."""
     pixels = screen.pixels().astype(int)
     return float((pixels.max(axis=2) - pixels.min(axis=2) > 12).mean())
 

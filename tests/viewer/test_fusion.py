@@ -37,6 +37,10 @@ PER_BECQUEREL = 70 * 1000 / (350e6 * 2 ** (-3600 / 6588))
 """SUV by body weight of one Bq/ml: 70 kg, 350 MBq an hour before the scan."""
 
 
+LEAN = {"LBM": 57.8 / 70, "LBMJANMA": 55.857 / 70}
+"""Lean body mass by weight of a man of 70 kg and 1.75 m: 77 - 120 * 0.16, and 648900 / 11617.14."""
+
+
 PADDED = 8
 """Columns of the PET that holds padding."""
 
@@ -76,6 +80,8 @@ def pet(
         "CorrectedImage": ["ATTN", "DECY"],
         "DecayCorrection": "START",
         "PatientWeight": "70",
+        "PatientSize": "1.75",
+        "PatientSex": "M",
         **dict.fromkeys(("SeriesDate", "AcquisitionDate"), "20240102"),
         **dict.fromkeys(("SeriesTime", "AcquisitionTime"), "100000"),
         "RescaleSlope": "1",
@@ -101,7 +107,7 @@ def study() -> dict[str, list[Made]]:
         "ct": ct,
         "pet": pet(uid, 4, FrameOfReferenceUID=frame),
         "no dose": pet(uid, 5, dose="", FrameOfReferenceUID=frame),
-        "elsewhere": pet(uid, 6),
+        "elsewhere": pet(uid, 6, PatientSize=None),
         "padded": pet(uid, 8, padded=PADDED, FrameOfReferenceUID=frame),
     }
 
@@ -141,6 +147,23 @@ def test_pet_is_shown_in_uptake_with_its_unit_where_every_input_is_there(
     screen.page.keyboard.press("ArrowUp")  # another slice comes under the mouse
     screen.until(lambda: screen.words("value") == f"{uptake[k + 1, 6, 4]:.5g} g/ml{{SUVbw}}")
     assert screen.state("remarks") == []
+    screen.tool("window")
+    screen.button("suv-type").select_option("LBMJANMA")
+    screen.wait("s.window_unit === 'g/ml{SUVlbm(Janma)}' && s.window_width === 5")
+    lean = uptake * LEAN["LBMJANMA"]
+    screen.until(lambda: difference(screen.pixels(), lean[k + 1], (3, 3), (5, 2.5)) < ALIKE)
+    assert (
+        value_under_mouse(screen, 6, 4, PET_SHAPE[1:], 3) == f"{lean[k + 1, 6, 4]:.5g} g/ml{{SUVlbm(Janma)}}"
+    )
+
+    screen.show(study["elsewhere"][0].series)
+    screen.wait("s.window_unit === 'Bq/ml' && s.remarks.length === 1")
+    assert screen.state("remarks") == [
+        "No SUV is computed by lean body mass (Janmahasatian): the patient's size is not stated."
+    ]
+    screen.tool("window")
+    screen.button("suv-type").select_option("")
+    screen.wait("s.window_unit === 'g/ml{SUVbw}' && s.window_width === 5 && !s.remarks.length")
 
     screen.show(study["no dose"][0].series)
     screen.wait("s.window_unit === 'Bq/ml'")
@@ -228,6 +251,12 @@ def test_a_pet_ct_study_opens_with_pet_over_its_ct(screen: Screen, study: dict[s
     screen.put("slab", 8)
     screen.until(lambda: shows_slab(screen), words="the slab is not fused")
     screen.put("slab", 0)
+    screen.button("suv-type").select_option("LBM")
+    screen.wait("s.fusion_unit === 'g/ml{SUVlbm}' && s.fusion_width === 5")
+    screen.until(lambda: shows(screen, "Red", 0.4, 5 / LEAN["LBM"]), words="not by lean body mass")
+    screen.button("suv-type").select_option("")
+    screen.wait("s.fusion_unit === 'g/ml{SUVbw}' && s.fusion_width === 5")
+    screen.until(lambda: shows(screen, "Red", 0.4))
     screen.button(f"fuse-{study['elsewhere'][0].series}").click()
     words = "6 PET 6 is not shown: it has another frame of reference than the images."
     screen.wait(f"s.fusion_words === '{words}' && !s.fusion_uid")

@@ -30,6 +30,7 @@ from dicomdock.errors import (
 )
 from dicomdock.sources import Part
 from dicomdock.web import call as call_module
+from dicomdock.web import hold as hold_module
 from dicomdock.web.auth import BasicAuth, BearerAuth, NoAuth
 from dicomdock.web.hold import Hold
 from dicomdock.web.multipart.reader import read_parts
@@ -551,6 +552,23 @@ def test_with_a_hold_requests_wait_for_what_another_was_answered(quick, monkeypa
         http.request("GET", "/second").close()
     (waited,) = waits
     assert 0 < waited <= 50
+
+
+def test_with_a_hold_a_busy_server_is_asked_until_patience_ends(quick, monkeypatch):
+    """More often than all tries: the server has said each time when to come back."""
+    waits = []
+    monkeypatch.setattr(Http, "_pause", lambda _, seconds: waits.append(seconds))
+    monkeypatch.setattr(Hold, "seconds", 0.0)
+    busy = [Answer(503, b"", {"Retry-After": again}) for again in ("5", "0", "5")] * (quick.retries + 1)
+    hold = Hold()
+    with answering(answers(*busy, Answer(200), *busy)) as server, line(server.url, quick, hold=hold) as http:
+        http.request("GET", "/").close()
+        assert len(waits) == len(busy)
+        assert min(waits) > 0  # Retry-After: 0 is no reason to ask without a pause
+        monkeypatch.setattr(hold_module, "PATIENCE", -1.0)
+        with pytest.raises(ServerFault):
+            http.request("GET", "/")
+    assert len(server.asked) == len(busy) + 1 + 1 + 1 + quick.retries
 
 
 def test_waiting_for_a_retry_ends_with_close(quick):

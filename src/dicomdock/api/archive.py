@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # libraries of images are slow to import
     from dicomdock.api.segmentation import Kind, Segmentation
     from dicomdock.api.statistics import Statistics
     from dicomdock.api.targets import TargetTable
+    from dicomdock.api.tool_points import LabelledPoint
     from dicomdock.api.volume import Volume
     from dicomdock.archive.adoption import Finding
     from dicomdock.archive.eviction import Eviction
@@ -180,7 +181,7 @@ class Archive:
         Raises
         ------
         InvalidInput
-            The title is not known, or a resource is no instance.
+            The title is not known, or a resource is not an instance.
         NotInArchive
             An image is not in the archive.
         GeometryError
@@ -214,7 +215,7 @@ class Archive:
         Raises
         ------
         InvalidInput
-            A resource is no instance.
+            A resource is not an instance.
         NotInArchive
             An image is not in the archive.
         GeometryError
@@ -286,7 +287,7 @@ class Archive:
         NotInArchive
             The instance or series is not in the archive.
         GeometryError
-            It is no Spatial Registration, or not rigid.
+            It is not a Spatial Registration, or not rigid.
         """
         from dicomdock.api.registration import read_all
 
@@ -407,7 +408,7 @@ class Archive:
         NotInArchive
             The images are not in the archive.
         GeometryError
-            It is no label map, its grid is not that of the images, or no voxel of it lies in them.
+            It is not a label map, its grid is not that of the images, or no voxel of it lies in them.
         """
         from dicomdock.api.ingest import import_segmentation
 
@@ -422,6 +423,7 @@ class Archive:
         series: Resource | str,
         *,
         volume: str | None = None,
+        points: Sequence[LabelledPoint] = (),
         progress: Callable[[str], object] = lambda _line: None,
     ) -> Segmentation:
         """Run a tool on a series and store its segmentation as a draft, in the study of the images.
@@ -430,10 +432,13 @@ class Archive:
         ----------
         name : of a tool that ``dicomdock tool add`` has declared.
         volume : which volume, where the series holds several.
+        points : for an interactive model.
         progress : is called with each line that the tool says.
 
         Raises
         ------
+        InvalidInput
+            The points are not those that the tool takes.
         NotFound, ProfileError
             There is no such tool, its declaration cannot be used, or pixels may not be sent to its address.
         NotInArchive
@@ -446,7 +451,7 @@ class Archive:
         from dicomdock.api.tools import Job, run_on_series
         from dicomdock.config.tools import ToolFolder
 
-        job = Job(ToolFolder(self._settings).get(name), self._settings, volume)
+        job = Job(ToolFolder(self._settings).get(name), self._settings, volume, points=points)
         with closing(run_on_series(self, job, resource_of(series, "series"))) as work:
             while True:
                 try:
@@ -468,7 +473,7 @@ class Archive:
         Raises
         ------
         InvalidInput
-            It is no draft, or nobody is named.
+            It is not a draft, or nobody is named.
         NotInArchive
             It is not in the archive.
         GeometryError
@@ -585,7 +590,7 @@ class Archive:
         return self.local.search(query)
 
     def instances(self, resource: Resource | str) -> list[ArchivedInstance]:
-        """List the instances of a resource by series and instance number; none is no error."""
+        """List the instances of a resource by series and instance number; none is not an error."""
         return self.local.instances(resource_of(resource))
 
     def present(self, resource: Resource | str) -> set[str]:

@@ -89,7 +89,7 @@ def read_labels(path: Path, names: Mapping[int, str]) -> Segmentation:
     InvalidInput
         No voxel has a value that was named.
     GeometryError
-        It is no label map.
+        It is not a label map.
     """
     sidecar = read_sidecar(sidecar_of(path)) or Sidecar()
     known = {value: segment.label for value, segment in sidecar.segments.items()}
@@ -123,7 +123,7 @@ def on_grid(found: Segmentation, volumes: Sequence[Volume], path: Path, *, resam
     Raises
     ------
     GeometryError
-        The file does not say where it lies, or its segments are no voxels of any volume.
+        The file does not say where it lies, or its segments are not voxels of any volume.
     """
     if UNPLACED in found.remarks:
         raise GeometryError(

@@ -60,7 +60,7 @@ def resource_of(given: Resource | str, *levels: str) -> Resource:
     Raises
     ------
     InvalidInput
-        The text is no resource, or one of another level.
+        The text is not a resource, or one of another level.
     """
     resource = Resource.parse(given) if isinstance(given, str) else given
     if levels and resource.level not in levels:

@@ -97,13 +97,13 @@ def headers_of_each(archive: Home, images: Iterable[Resource]) -> list[Dataset]:
     Raises
     ------
     InvalidInput
-        A resource is no instance.
+        A resource is not an instance.
     NotInArchive
         An instance is not in the archive.
     """
     headers = []
     for one in images:
         if one.instance is None:
-            raise InvalidInput(f"{one} is no instance; name one: STUDY/SERIES/INSTANCE.")
+            raise InvalidInput(f"{one} is not an instance; name one: STUDY/SERIES/INSTANCE.")
         headers += headers_of(paths_of(archive, Resource(one.study, one.series, one.instance)))
     return headers

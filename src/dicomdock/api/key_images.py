@@ -45,7 +45,7 @@ def read(archive: Home, resource: Resource) -> KeyImages:
     NotInArchive
         The document is not in the archive.
     GeometryError
-        It is no Key Object Selection.
+        It is not a Key Object Selection.
     """
     dataset = read_single(archive, resource)
     keys = read_key_objects(dataset)
@@ -95,7 +95,7 @@ def save(archive: Home, images: Sequence[Resource | str], title: str, descriptio
     Raises
     ------
     InvalidInput
-        The title is another, or a resource is no instance.
+        The title is another, or a resource is not an instance.
     NotInArchive
         An image is not in the archive.
     GeometryError

@@ -96,7 +96,7 @@ def save(archive: Home, images: Sequence[Resource | str], state: PresentationSta
     Raises
     ------
     InvalidInput
-        A resource is no instance.
+        A resource is not an instance.
     NotInArchive
         An image is not in the archive.
     GeometryError

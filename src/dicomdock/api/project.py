@@ -288,7 +288,7 @@ class AnnotationProject:
 def make(archive: LocalHome, settings: Settings, project: Project) -> AnnotationProject:
     """Make a project of the images of a cohort; without annotators its maker is the only one.
 
-    Series whose Modality is none of images (segmentations, reports) are no cases.
+    Series whose Modality is none of images (segmentations, reports) are not cases.
 
     Raises
     ------
@@ -326,7 +326,7 @@ def segment_term(text: str) -> SegmentTerm:
         or any("^" in part or "~" in part for part in parts)
     ):
         raise InvalidInput(
-            f"{text!r} is no segment; write NAME, or NAME=SCHEME:VALUE:MEANING, lesion=SCT:52988006:Lesion."
+            f"{text!r} is not a segment; write NAME or NAME=SCHEME:VALUE:MEANING, lesion=SCT:52988006:Lesion."
         )
     return SegmentTerm(
         name.strip(), Terminology(guessed.category, Code(parts[1], parts[0], parts[2])).to_slicer()

@@ -34,7 +34,7 @@ def read_all(archive: Home, resource: Resource) -> list[Registration]:
     NotInArchive
         The instance or series is not in the archive.
     GeometryError
-        It is no Spatial Registration, or not rigid.
+        It is not a Spatial Registration, or not rigid.
     """
     found = [resource]
     if resource.level == "study":

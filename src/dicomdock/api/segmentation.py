@@ -116,7 +116,7 @@ class Segmentation(imaging.Segmentation):
         InvalidInput
             The file's name tells neither format, or no voxel has a value that was named.
         GeometryError
-            It is no label map, or its grid is not the volume's.
+            It is not a label map, or its grid is not the volume's.
         """
         from dicomdock.api.files import on_grid, read_labels
 
@@ -291,7 +291,7 @@ def _images(archive: Home, resource: Resource, dataset: Dataset) -> tuple[Resour
     Raises
     ------
     GeometryError
-        None does, and one holds what is no image or damaged.
+        None does, and one holds what is not an image or damaged.
     """
     elsewhere = studies_of_references(dataset)
     refused: GeometryError | None = None

@@ -97,7 +97,7 @@ def measured(archive: Home, studies: Sequence[Resource], only: Sequence[str] = (
                 reports.append((when, one.instance or "", read_report(dataset)))
         newest = [report for _, _, report in sorted(reports, key=lambda one: one[:2], reverse=True)]
         found = [one for report in newest for one in report.measurements if diameter_of(one) is not None]
-        if found:  # a study with other reports alone is no time point
+        if found:  # a study with other reports alone is not a time point
             chosen = tuple(one for one in found if not wanted or one.label.casefold() in wanted)
             points.append(TimePoint(study.study, date, chosen))
     if len(patients) > 1:

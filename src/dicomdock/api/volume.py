@@ -150,7 +150,7 @@ def home_of(archive: Home | None) -> Home:
         It is not known.
     """
     if isinstance(archive, (str, Resource)):
-        raise InvalidInput(f"{archive} is no archive; name the series: save(images='STUDY/SERIES').")
+        raise InvalidInput(f"{archive} is not an archive; name the series: save(images='STUDY/SERIES').")
     if archive is None:
         raise InvalidInput("It comes from no archive; name one: archive=...")
     return archive
@@ -162,7 +162,7 @@ def images_of(images: Resource | str | None) -> Resource:
     Raises
     ------
     InvalidInput
-        It is not known, or is no series.
+        It is not known, or is not a series.
     """
     if images is None:
         raise InvalidInput("It comes from no series of the archive; name one: save(images='STUDY/SERIES').")

@@ -40,7 +40,7 @@ class Finding:
     ----------
     status : ``intact``; ``missing`` (indexed, but the file is gone); ``changed`` (its bytes are others than
         were stored); ``adopted`` (a whole instance that the index did not know, and now does); ``stray`` (a
-        file in the archive's folder that is no instance of it, left alone).
+        file in the archive's folder that is not an instance of it, left alone).
     path : the file, or the URL of the object.
     resource : the instance, where known.
     reason : a sentence, where not intact.

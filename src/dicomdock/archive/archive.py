@@ -121,7 +121,7 @@ class Archive:
         return ArchiveWriter(self._files, self._index, origin=origin, made_here=made_here, replace=replace)
 
     def instances(self, resource: Resource) -> list[ArchivedInstance]:
-        """List the instances of a resource by series and instance number; none is no error."""
+        """List the instances of a resource by series and instance number; none is not an error."""
         with self._index.reading() as connection:
             return list(instances_of(connection, self._files.storage, resource))
 

@@ -7,23 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar, overload
 
+from dicomdock.archive.walk import Failure
 from dicomdock.archive.writer import AddResult
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A file that could not be imported, or that something is odd about.
-
-    Parameters
-    ----------
-    path : the file or folder.
-    reason : why, or what, in a sentence.
-    """
-
-    path: Path
-    reason: str
 
 
 class _Begun(Sequence[T]):
@@ -54,7 +41,7 @@ class ImportProgress:
     files : files looked at.
     bytes : bytes of the instances stored.
     stored, identical, conflicts : instances, as the archive took them (``AddResult.status``).
-    skipped : files that are no DICOM.
+    skipped : files that are not DICOM.
     directories : DICOMDIR files, which are not stored.
     failed : files that look like DICOM, or are named so, and could not be stored, with the reason.
     conflicting : files whose UID the archive has with other bytes.

@@ -217,7 +217,7 @@ def named_by(dicomdir: Path) -> Iterator[Path]:
 
 
 def missing_members(found: Sequence[Member]) -> Iterator[Path]:
-    """Return the files that DICOMDIRs among the members of a packed file name, and that are no members.
+    """Return the files that DICOMDIRs among the members of a packed file name, and that are not members.
 
     Raises
     ------

@@ -87,7 +87,7 @@ def rebuild(files: Files, index: Index, fault: Callable[[], Fault | None]) -> No
     log.warning("The index is rebuilt: %d instances of %d studies.", summary.instances, summary.studies)
     if missing or strays:
         log.warning(
-            "%d instances have no readable file, and %d files are no instances; see 'dicomdock verify'.",
+            "%d instances have no readable file, and %d files are not instances; see 'dicomdock verify'.",
             missing,
             strays,
         )
@@ -110,7 +110,7 @@ def _move_aside(index: Index) -> Path:
 
 
 def _adopt_all(files: Files, index: Index, state: JournalState) -> int:
-    """Insert a row for each file, and return the number of files that are no instances."""
+    """Insert a row for each file, and return the number of files that are not instances."""
     strays = done = 0
     reported = time.monotonic()
     keys = files.storage.listed()

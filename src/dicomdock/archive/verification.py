@@ -66,7 +66,7 @@ def _compared(files: Files, index: Index, resource: Resource) -> Generator[Findi
 
 
 def _looked_at_again(files: Files, index: Index, resource: Resource) -> Finding | None:
-    """Return what is wrong with an instance; None where it was removed meanwhile, which is no damage."""
+    """Return what is wrong with an instance; None where it was removed meanwhile, which is not damage."""
     storage = files.storage
     with index.reading() as connection:
         one = next(instances_of(connection, storage, resource), None)

@@ -91,14 +91,14 @@ def _ended(arguments: list[str], console: Console) -> int:
     Raises
     ------
     InvalidInput
-        The words are no command, and a script is to read why; a person is shown it here.
+        The words are not a command, and a script is to read why; a person is shown it here.
     """
     root = program(_modules(arguments))
     if "--json" not in arguments:
         root(arguments, prog_name="dicomdock", obj=console)
         return DONE
     for command in _commands(root):
-        command.no_args_is_help = False  # help is no document
+        command.no_args_is_help = False  # help is not a document
     try:
         code = root(arguments, prog_name="dicomdock", obj=console, standalone_mode=False)
     except USAGE_ERROR as error:
@@ -116,7 +116,7 @@ def program(modules: Sequence[str] = tuple(GROUPS)) -> Any:  # what typer makes 
     """
     app = typer.Typer(
         name="dicomdock",
-        help="Find, pull, keep, view, segment and send back medical images over DICOMweb.",
+        help="Find, download, store, view, segment and upload medical images over DICOMweb.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},

@@ -31,7 +31,7 @@ Resources = Annotated[
     list[str],
     typer.Argument(
         metavar="RESOURCE|KEY=VALUE",
-        help="STUDY, STUDY/SERIES or STUDY/SERIES/INSTANCE; or KEY=VALUE for what matches.",
+        help="STUDY, STUDY/SERIES or STUDY/SERIES/INSTANCE; or KEY=VALUE to select what matches.",
     ),
 ]
 
@@ -46,12 +46,12 @@ def listed(
         list[str] | None,
         typer.Argument(
             metavar="[STUDY[/SERIES]] [KEY=VALUE]",
-            help="The study whose series, or the series whose instances to list; or what studies must match.",
+            help="STUDY to list its series, STUDY/SERIES to list its instances, KEY=VALUE to filter.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Show what is in the archive, and, below a study, where it came from and has been sent."""
+    """List what is in the archive; for a study, also where it came from and where it was sent."""
     console: Console = context.obj
     named = [Resource.parse(word) for word in words or () if "=" not in word]
     if len(named) > 1:
@@ -112,17 +112,15 @@ def remove(
     context: typer.Context,
     resources: Resources,
     force: Annotated[
-        bool, typer.Option("--force", help="Also what was made here and has been sent nowhere.")
+        bool, typer.Option("--force", help="Also remove what was created here and never sent to a server.")
     ] = False,
     server: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Delete on this server instead; the archive keeps what it has."),
+        typer.Option(metavar="NAME", help="Delete on this server instead; the copies in the archive stay."),
     ] = "",
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Do not ask, on a terminal, whether it is meant.")
-    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Remove studies, series or instances from the archive; servers keep what they have."""
+    """Remove studies, series or instances from the archive; copies on servers stay."""
     console: Console = context.obj
     if server:
         _remove_there(console, server, resources, sure=yes)
@@ -164,11 +162,11 @@ def verify(
     resources: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RESOURCE|KEY=VALUE]", help="Only these; else everything.", show_default=False
+            metavar="[RESOURCE|KEY=VALUE]", help="Check only these; default: everything.", show_default=False
         ),
     ] = None,
 ) -> None:
-    """Prove that every file is still, byte for byte, what was stored."""
+    """Check that every file is still, byte for byte, what was stored."""
     console: Console = context.obj
     counts: Counter[str] = Counter()
     findings: list[JsonValue] = []
@@ -230,10 +228,14 @@ def _pin(console: Console, words: list[str], *, pinned: bool) -> None:
 def evict(
     context: typer.Context,
     limit: Annotated[
-        str, typer.Option(metavar="SIZE", help="Bytes to keep, such as 20GB; else the setting archive_limit.")
+        str,
+        typer.Option(
+            metavar="SIZE",
+            help="Target size of the archive, such as 20GB; default: the setting archive_limit.",
+        ),
     ] = "",
 ) -> None:
-    """Make room: remove what was not used for longest and lies on a server too, never what is pinned."""
+    """Free disk space: remove what was used least recently and is also on a server, except what is pinned."""
     console: Console = context.obj
     with sources.archive(console) as archive:
         eviction = archive.retention.evict(bytes_of(limit) if limit else None)

@@ -39,21 +39,24 @@ def make(
     context: typer.Context,
     name: Name,
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Take what matches.", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Select the series that match.", show_default=False),
     ] = None,
     server: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="Where the series are; else the default server.", show_default=False
+            metavar="NAME",
+            help="The server that has the series; default: the default server.",
+            show_default=False,
         ),
     ] = "",
-    local: Annotated[bool, typer.Option("--local", help="Take series of the archive.")] = False,
+    local: Annotated[bool, typer.Option("--local", help="Select series of the archive.")] = False,
     source: Annotated[
         str,
         typer.Option(
             "--from",
             metavar="FILE",
-            help="Take the rows of a CSV or Parquet file: StudyInstanceUID, SeriesInstanceUID (else all"
+            help="Read a CSV or Parquet file: StudyInstanceUID, SeriesInstanceUID (else all"
             " series of the study), Server; a manifest of the Imaging Data Commons (.s5cmd); or what is in a"
             " bucket, s3://BUCKET/PREFIX.",
             show_default=False,
@@ -63,12 +66,12 @@ def make(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The table that names the series of a manifest; else that of the package idc-index-data.",
+            help="The table that names a manifest's series; default: that of the package idc-index-data.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Make a cohort: a table of series with where each is. A name that exists gets its next version."""
+    """Create a cohort: a table of series and where each is stored. An existing name gets a new version."""
     console: Console = context.obj
     from dicomdock.cohort.bucket import from_bucket, is_bucket
     from dicomdock.cohort.folder import Cohorts
@@ -148,7 +151,7 @@ cohort.command(epilog=examples("dicomdock cohort retry chest"))(retry)
 def report(
     context: typer.Context,
     name: Name,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The page; it must not be there yet.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; it must not exist.")],
 ) -> None:
     """Write an HTML page of a cohort: counts, failures by reason, and a picture of each series."""
     console: Console = context.obj
@@ -162,7 +165,7 @@ def report(
 
 @cohort.command(epilog=examples("dicomdock cohort status chest", "dicomdock cohort status chest --json"))
 def status(context: typer.Context, name: Name) -> None:
-    """Show what was done with a cohort, and what is left."""
+    """Show what has been done with a cohort, and what remains."""
     console: Console = context.obj
     from dicomdock.api.archive import Archive
 

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from dicomdock.cohort.task import TaskReport
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The cohort.", show_default=False)]
-Workers = Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Series side by side.")]
+Workers = Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Number of series at a time.")]
 ClusterAddress = Annotated[
     str,
     typer.Option(
         metavar="ADDRESS",
-        help="Let the workers of a Dask cluster do it, tcp://HOST:8786; they open the same archive.",
+        help="Run on the workers of this Dask cluster, tcp://HOST:8786; they open the same archive.",
         show_default=False,
     ),
 ]
@@ -53,7 +53,10 @@ def pull(
     requests: Annotated[
         int,
         typer.Option(
-            metavar="N", min=2, max=256, help="Requests to one server at a time, by all workers together."
+            metavar="N",
+            min=2,
+            max=256,
+            help="Maximum number of requests to one server at a time, over all workers.",
         ),
     ] = 8,
     cluster: ClusterAddress = "",
@@ -73,8 +76,10 @@ def pull(
 def export(
     context: typer.Context,
     name: Name,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Created where it is missing.")],
-    form: Annotated[Format, typer.Option("--format", help="What is written.")] = Format.dicom,
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The folder to write to; created if missing.")
+    ],
+    form: Annotated[Format, typer.Option("--format", help="The file format.")] = Format.dicom,
     straighten: Annotated[
         bool, typer.Option("--straighten", help="Resample volumes of a tilted gantry; not for DICOM.")
     ] = False,
@@ -111,7 +116,7 @@ def run(
         str,
         typer.Argument(
             metavar="MODULE:FUNCTION",
-            help="Takes a Volume; returns numbers, Segmentation or Volume. FILE.py:FUNCTION too.",
+            help="Takes a Volume and returns numbers, a Segmentation or a Volume; also FILE.py:FUNCTION.",
             show_default=False,
         ),
     ] = "",
@@ -129,13 +134,13 @@ def run(
             metavar="FILE", help="Write a row for each series: .parquet or .csv.", show_default=False
         ),
     ] = None,
-    workers: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Processes side by side.")] = 2,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Number of processes.")] = 2,
     timeout: Annotated[
         float | None,
         typer.Option(
             metavar="SECONDS",
             min=0.1,
-            help="For each call; its process is then killed. 600, or what a tool declares.",
+            help="Time for each call; its process is then killed. Default: 600, or what a tool declares.",
             show_default=False,
         ),
     ] = None,
@@ -143,7 +148,7 @@ def run(
         bool,
         typer.Option("--per-study", help="Call it once for each study, with a list of its volumes."),
     ] = False,
-    again: Annotated[bool, typer.Option("--again", help="Compute everything anew.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Compute everything again.")] = False,
     cluster: ClusterAddress = "",
 ) -> None:
     """Run a Python function or a tool on every series of a cohort. Its code runs with your rights.
@@ -201,7 +206,7 @@ def push(
     context: typer.Context,
     name: Name,
     server: Annotated[
-        str, typer.Option(metavar="NAME", help="The server; else the default one.", show_default=False)
+        str, typer.Option(metavar="NAME", help="The server; default: the default server.", show_default=False)
     ] = "",
     workers: Workers = 2,
     deidentify: deidentification.ProfileOption = "",
@@ -237,7 +242,8 @@ def _cluster(console: Console, address: str) -> Iterator[Cluster | None]:
             "What works on a cluster (Dask)", "install it with: pip install 'dicomdock[cluster]'"
         ) from None
     with Cluster(address) as cluster:
-        console.note(f"{counted(cluster.workers, 'worker')}; dashboard: {cluster.dashboard}")
+        workers = counted(cluster.workers, "worker")
+        console.note(f"{workers}. Dask's dashboard, if the scheduler runs it: {cluster.dashboard}")
         yield cluster
 
 

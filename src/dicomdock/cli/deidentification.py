@@ -23,7 +23,7 @@ ProfileOption = Annotated[
     typer.Option(
         "--deidentify",
         metavar="PROFILE",
-        help="Let only de-identified copies leave: 'basic', the Basic Profile of PS3.15, or with options"
+        help="Send only de-identified copies: 'basic', the Basic Profile of PS3.15, or with options"
         " behind commas, such as 'basic,retain-modified-dates,clean-descriptors'.",
         rich_help_panel=PANEL,
         show_default=False,
@@ -34,7 +34,7 @@ KeyFile = Annotated[
     typer.Option(
         "--key-file",
         metavar="FILE",
-        help="The key of the pseudonyms, 64 hexadecimal digits; else the one in your keyring.",
+        help="The key of the pseudonyms, 64 hexadecimal digits; default: the one in your keyring.",
         rich_help_panel=PANEL,
         show_default=False,
     ),

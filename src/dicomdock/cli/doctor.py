@@ -32,11 +32,11 @@ def doctor(
     url: Annotated[
         str,
         typer.Argument(
-            metavar="[URL]", help="Look at this server instead; or a server's name.", show_default=False
+            metavar="[URL]", help="Check this server instead: its name or address.", show_default=False
         ),
     ] = "",
 ) -> None:
-    """Show what works on this machine, or with a server, and what to do about the rest."""
+    """Check this machine or a server, and show how to fix what does not work."""
     console: Console = context.obj
     if url:
         findings = list(_server(console, url))

@@ -43,7 +43,7 @@ def dose(
         typer.Option(
             "--bin",
             metavar="WIDTH",
-            help="Width of the bins, in the unit of the dose; else 0.1 Gy.",
+            help="Width of the bins, in the unit of the dose; default: 0.1 Gy.",
             show_default=False,
         ),
     ] = None,

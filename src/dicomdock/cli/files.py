@@ -40,13 +40,13 @@ def import_files(
     context: typer.Context,
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="PATH", help="Files, and folders to search through.", show_default=False),
+        typer.Argument(metavar="PATH", help="Files, or folders to search for files.", show_default=False),
     ],
     origin: Annotated[
-        str, typer.Option(metavar="NAME", help="The server that they came from, where that is known.")
+        str, typer.Option(metavar="NAME", help="The server that they came from, if known.")
     ] = "",
     replace: Annotated[
-        bool, typer.Option("--replace", help="Let other bytes replace what is here under the same UID.")
+        bool, typer.Option("--replace", help="Replace instances of the same UID whose bytes differ.")
     ] = False,
     segments_of: Annotated[
         str,
@@ -60,20 +60,22 @@ def import_files(
         str,
         typer.Option(
             metavar="SERIES",
-            help="The same, stored as RT Structure Set: --segments-of with --kind structures.",
+            help="The same, stored as RT Structure Set; short for --segments-of with --kind structures.",
             rich_help_panel=IMAGES,
         ),
     ] = "",
     label: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="VALUE=NAME", help="What a value is called; again for more.", rich_help_panel=IMAGES
+            metavar="VALUE=NAME",
+            help="The name of a value, VALUE=NAME; can be given again.",
+            rich_help_panel=IMAGES,
         ),
     ] = None,
     resample: Annotated[
         bool,
         typer.Option(
-            "--resample", help="Take the nearest voxels where the grids differ.", rich_help_panel=IMAGES
+            "--resample", help="Use the nearest voxels where the grids differ.", rich_help_panel=IMAGES
         ),
     ] = False,
     kind: Annotated[
@@ -93,16 +95,14 @@ def import_files(
     ] = "",
     description: Annotated[
         str,
-        typer.Option(
-            metavar="WORDS", help="Of the new series: what it is, what was done.", rich_help_panel=IMAGES
-        ),
+        typer.Option(metavar="WORDS", help="Series Description of the new series.", rich_help_panel=IMAGES),
     ] = "",
 ) -> None:
-    """Take DICOM files into the archive; what is no DICOM is passed over, what is broken is named.
+    """Store DICOM files in the archive; other files are skipped, broken ones are reported.
 
     Zip and gzip files are unpacked, and a DICOMDIR stands for the files that it names.
 
-    A label map that 'export --format' wrote knows its series, and is taken as it comes.
+    A label map written by 'export --format' names its series, and needs no option.
     """
     console: Console = context.obj
     if structures_of:
@@ -195,11 +195,14 @@ def export(
         list[str],
         typer.Argument(
             metavar="RESOURCE|KEY=VALUE",
-            help="STUDY, STUDY/SERIES or STUDY/SERIES/INSTANCE; or KEY=VALUE for what matches.",
+            help="STUDY, STUDY/SERIES or STUDY/SERIES/INSTANCE; or KEY=VALUE to select what matches.",
         ),
     ],
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Where to; with --zip the file.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="DIR", help="The folder to write to; with --zip, the file.", show_default=False
+        ),
     ],
     zip_file: Annotated[bool, typer.Option("--zip", help="Write one zip file.")] = False,
     form: Annotated[
@@ -224,7 +227,7 @@ def export(
             min=0,
             max=200,
             metavar="ROUNDS",
-            help="How much meshes are smoothed; 0 for the surface between the voxels.",
+            help="Smoothing of meshes; 0 for the exact surface of the voxels.",
             rich_help_panel=IMAGES,
         ),
     ] = images.SMOOTHING,
@@ -232,7 +235,7 @@ def export(
     key_file: deidentification.KeyFile = None,
     blank: deidentification.Blank = None,
 ) -> None:
-    """Copy instances out of the archive, in folders with readable names, byte for byte.
+    """Copy instances from the archive, byte for byte, to folders with readable names.
 
     With --format, write volumes, segmentations or meshes for other programs.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,11 +15,12 @@ from dicomdock.cli.output import Console
 PANEL = "Every command"
 
 
-def global_options() -> list[Any]:
-    """Make the options anew for one command, in the form that typer keeps options in."""
+@cache
+def global_options() -> tuple[Any, ...]:
+    """Return the options, in the form that typer keeps options in; all commands share them."""
     holder = typer.Typer(add_completion=False)
     holder.command(add_help_option=False)(_options)
-    return list(typer.main.get_command(holder).params)
+    return tuple(typer.main.get_command(holder).params)
 
 
 def _set_json(context: typer.Context, value: bool) -> None:
@@ -47,7 +49,7 @@ def _options(
         bool,
         typer.Option(
             "--json",
-            help="Give one JSON document on standard output.",
+            help="Print one JSON document on standard output.",
             callback=_set_json,
             expose_value=False,
             rich_help_panel=PANEL,
@@ -58,7 +60,7 @@ def _options(
         typer.Option(
             "--home",
             metavar="DIR",
-            help="Keep configuration, archive and state under this folder, instead of DICOMDOCK_HOME.",
+            help="Folder of configuration, archive and state; default: DICOMDOCK_HOME.",
             callback=_set_home,
             expose_value=False,
             rich_help_panel=PANEL,
@@ -69,7 +71,7 @@ def _options(
         typer.Option(
             "--verbose",
             "-v",
-            help="Tell on standard error what is done, and where an error came from.",
+            help="Log to standard error what is done, and the cause of an error.",
             callback=_set_verbose,
             expose_value=False,
             rich_help_panel=PANEL,

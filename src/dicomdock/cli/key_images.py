@@ -94,7 +94,7 @@ def write(
         ),
     ],
     title: Annotated[
-        str, typer.Option(metavar="TITLE", help="What they are for: 'For Teaching', 'For Surgery', …")
+        str, typer.Option(metavar="TITLE", help="Document title: 'For Teaching', 'For Surgery', …")
     ] = "Of Interest",
     description: Annotated[str, typer.Option(metavar="TEXT", help="In words.", show_default=False)] = "",
 ) -> None:

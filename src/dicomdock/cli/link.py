@@ -38,20 +38,20 @@ def open_link(
     link: Annotated[
         str,
         typer.Argument(
-            help="The link; - reads it from standard input, where no other user sees its token.",
+            help="The link; - reads it from standard input, so that no other user can see its token.",
             show_default=False,
         ),
     ],
     yes: Annotated[
-        bool, typer.Option("--yes", help="Open it here without asking, although its site is not known.")
+        bool, typer.Option("--yes", help="Open it without asking, even if its server is not trusted.")
     ] = False,
     no_view: Annotated[
-        bool, typer.Option("--no-view", help="Bring the study here, in this terminal, and show nothing.")
+        bool, typer.Option("--no-view", help="Pull the study in this terminal, and do not show it.")
     ] = False,
 ) -> None:
-    """Do what a click on the link does: ask, pull its study, and show it, in the dock if one runs.
+    """Open a link as a click on it does: ask, pull its study and show it, in the dock if one runs.
 
-    With --yes, --no-view or --json, and where no dock runs, it is done in this terminal.
+    With --yes, --no-view or --json, or if no dock runs, this happens in the terminal.
     """
     from dicomdock.launch.link import parse
     from dicomdock.transfer.linked import connect_link

@@ -111,18 +111,16 @@ class LoginOptions:
         bool,
         typer.Option(
             "--proxy-password-stdin",
-            help="Read the proxy's password from standard input, on a line before that of the login.",
+            help="Read the proxy's password from standard input, on a line before the login's.",
         ),
     ] = False
     search_url: Annotated[
-        str, typer.Option(metavar="URL", help="Where it is searched, if not at its address.")
+        str, typer.Option(metavar="URL", help="Base address of searches, if different.")
     ] = ""
     retrieve_url: Annotated[
-        str, typer.Option(metavar="URL", help="Where it is retrieved from, if not at its address.")
+        str, typer.Option(metavar="URL", help="Base address of retrieval, if different.")
     ] = ""
-    store_url: Annotated[
-        str, typer.Option(metavar="URL", help="Where it is stored to, if not at its address.")
-    ] = ""
+    store_url: Annotated[str, typer.Option(metavar="URL", help="Base address of storage, if different.")] = ""
 
     @property
     def given(self) -> dict[str, str]:
@@ -242,10 +240,11 @@ def login(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The server.", show_default=False)],
     device: Annotated[
-        bool, typer.Option("--device", help="Show a code that is typed into a browser on another machine.")
+        bool, typer.Option("--device", help="Show a code to enter in a browser on another machine.")
     ] = False,
     no_browser: Annotated[
-        bool, typer.Option("--no-browser", help="Only show the address to open on this machine.")
+        bool,
+        typer.Option("--no-browser", help="Show the address to open on this machine, and open no browser."),
     ] = False,
     secret_stdin: Annotated[
         bool, typer.Option("--secret-stdin", help="Read a new password or token from standard input.")

@@ -30,7 +30,7 @@ Series = Annotated[
 
 @multivolume.command("list", epilog=examples("dicomdock multivolume list 1.2.840.1/1.2.840.3"))
 def list_volumes(context: typer.Context, series: Series) -> None:
-    """List the volumes of a series that lie on one grid, and what they differ in."""
+    """List the volumes of a series that share a grid, and what distinguishes them."""
     console: Console = context.obj
     with _archive(console) as archive:
         found = archive.multivolume(series)
@@ -103,10 +103,12 @@ def combine(
     series: Series,
     how: Annotated[
         str,
-        typer.Argument(metavar="mean|maximum|difference", help="What is computed.", show_default=False),
+        typer.Argument(metavar="mean|maximum|difference", help="What to compute.", show_default=False),
     ],
-    volume: Annotated[int, typer.Option(metavar="NUMBER", help="Of a difference: the volume.")] = 2,
-    before: Annotated[int, typer.Option(metavar="NUMBER", help="Of a difference: what is taken off it.")] = 1,
+    volume: Annotated[int, typer.Option(metavar="NUMBER", help="For a difference: the volume.")] = 2,
+    before: Annotated[
+        int, typer.Option(metavar="NUMBER", help="For a difference: the volume to subtract.")
+    ] = 1,
 ) -> None:
     """Store the mean or maximum over all volumes, or the difference of two, as a derived series."""
     console: Console = context.obj

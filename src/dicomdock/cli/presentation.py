@@ -77,9 +77,9 @@ def render(
     ],
     image: Annotated[
         str,
-        typer.Option(metavar="INSTANCE", help="Which of its images; else the first.", show_default=False),
+        typer.Option(metavar="INSTANCE", help="One of its images; default: the first.", show_default=False),
     ] = "",
-    frame: Annotated[int, typer.Option(metavar="NUMBER", help="Of an image with several, from 1.")] = 1,
+    frame: Annotated[int, typer.Option(metavar="NUMBER", help="Frame of a multi-frame image, from 1.")] = 1,
 ) -> None:
     """Write an image as a presentation state shows it: window, displayed area, rotation and shutter."""
     console: Console = context.obj
@@ -120,7 +120,7 @@ def write(
         str,
         typer.Option(
             metavar="LEFT,TOP,RIGHT,BOTTOM",
-            help="What is displayed: columns and rows from 1; else all.",
+            help="The displayed area: columns and rows from 1; default: all.",
             show_default=False,
         ),
     ] = "",

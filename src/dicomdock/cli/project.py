@@ -24,18 +24,20 @@ if TYPE_CHECKING:
 
 commands = typer.Typer(
     name="project",
-    help="Annotate a cohort together: who draws which case, who reviews it, how far they agree.",
+    help="Annotate a cohort together: assign cases, review them, and compare annotators.",
     no_args_is_help=True,
 )
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The project.", show_default=False)]
 CaseName = Annotated[str, typer.Argument(metavar="CASE", help="The case: 3, or 3b.", show_default=False)]
 Annotators = Annotated[
     list[str] | None,
-    typer.Option("--annotator", metavar="PERSON", help="Who draws; once for each.", show_default=False),
+    typer.Option(
+        "--annotator", metavar="PERSON", help="An annotator; can be given again.", show_default=False
+    ),
 ]
 Reviewers = Annotated[
     list[str] | None,
-    typer.Option("--reviewer", metavar="PERSON", help="Who reviews; once for each.", show_default=False),
+    typer.Option("--reviewer", metavar="PERSON", help="A reviewer; can be given again.", show_default=False),
 ]
 
 
@@ -59,34 +61,34 @@ def make(
     cohort: Annotated[
         str,
         typer.Argument(
-            metavar="COHORT", help="The cohort; a case for each series of images.", show_default=False
+            metavar="COHORT", help="The cohort; each series of images is a case.", show_default=False
         ),
     ],
     title: Annotated[
-        str, typer.Argument(metavar="TASK", help="What is asked, in a few words.", show_default=False)
+        str, typer.Argument(metavar="TASK", help="The task, in a few words.", show_default=False)
     ],
     instructions: Annotated[
-        str, typer.Option(metavar="TEXT", help="More of it, for the annotators.", show_default=False)
+        str, typer.Option(metavar="TEXT", help="Instructions for the annotators.", show_default=False)
     ] = "",
     segment: Annotated[
         list[str] | None,
         typer.Option(
             metavar="SEGMENT",
-            help="What each case is to have: NAME, or NAME=SCHEME:VALUE:MEANING; once for each.",
+            help="A segment that each case needs: NAME, or NAME=SCHEME:VALUE:MEANING; can be given again.",
             show_default=False,
         ),
     ] = None,
     threshold: Annotated[
         float,
-        typer.Option(min=0, max=1, metavar="SHARE", help="Of these segments a submission has at least."),
+        typer.Option(min=0, max=1, metavar="SHARE", help="Minimum number of these segments in a submission."),
     ] = 1.0,
     annotator: Annotators = None,
     reviewer: Reviewers = None,
     twice: Annotated[
-        bool, typer.Option("--twice", help="Two people draw each series, and are compared.")
+        bool, typer.Option("--twice", help="Have each series drawn by two people, and compare them.")
     ] = False,
 ) -> None:
-    """Make a project of a cohort. With a reviewer each case is reviewed, by another than who drew it."""
+    """Create a project from a cohort. With reviewers, each case is reviewed by one who did not draw it."""
     console: Console = context.obj
     with _archive(console) as archive:
         made = archive.make_project(
@@ -133,10 +135,11 @@ def assign(
     context: typer.Context,
     name: Name,
     words: Annotated[
-        list[str], typer.Argument(metavar="[PERSON] CASE...", help="Who, and which.", show_default=False)
+        list[str],
+        typer.Argument(metavar="[PERSON] CASE...", help="The annotator, then the cases.", show_default=False),
     ],
     anyone: Annotated[
-        bool, typer.Option("--anyone", help="All annotators may take them again; name no person.")
+        bool, typer.Option("--anyone", help="Let all annotators take them again; name no person.")
     ] = False,
 ) -> None:
     """Assign open cases to one annotator."""
@@ -174,10 +177,10 @@ def next_(
     context: typer.Context,
     name: Name,
     case: Annotated[
-        str, typer.Argument(metavar="[CASE]", help="This one, else the next.", show_default=False)
+        str, typer.Argument(metavar="[CASE]", help="The case; default: the next one.", show_default=False)
     ] = "",
 ) -> None:
-    """Take a case to draw or to review; what you have already comes first."""
+    """Take a case to draw or to review; a case that you have already comes first."""
     console: Console = context.obj
     from dicomdock.project.model import CaseState
 
@@ -229,7 +232,7 @@ def submit(
         str,
         typer.Argument(
             metavar="[STUDY/SERIES]",
-            help="The segmentation; else the one that you saved last.",
+            help="The segmentation; default: the one that you saved last.",
             show_default=False,
         ),
     ] = "",
@@ -269,9 +272,9 @@ def send_back(
     context: typer.Context,
     name: Name,
     case: CaseName,
-    note: Annotated[str, typer.Argument(metavar="NOTE", help="What is to be changed.", show_default=False)],
+    note: Annotated[str, typer.Argument(metavar="NOTE", help="What to change.", show_default=False)],
 ) -> None:
-    """Send a case back to who drew it, with a note."""
+    """Send a case back to its annotator, with a note."""
     console: Console = context.obj
     with _project(console, name) as project:
         back = project.send_back(case, note)
@@ -281,7 +284,7 @@ def send_back(
 
 @commands.command(epilog=examples("dicomdock project release livers 3"))
 def release(context: typer.Context, name: Name, case: CaseName) -> None:
-    """Give a case back without doing it."""
+    """Release a case without completing it."""
     console: Console = context.obj
     with _project(console, name) as project:
         released = project.release(case)
@@ -297,7 +300,7 @@ def status(
     name: Name,
     cases: Annotated[bool, typer.Option("--cases", help="List every case.")] = False,
 ) -> None:
-    """Show how far a project is, and each of its people."""
+    """Show the progress of a project and of each person."""
     console: Console = context.obj
     from dicomdock.project.model import progress, progress_by_person
 
@@ -357,10 +360,15 @@ def agreement(context: typer.Context, name: Name) -> None:
 def export(
     context: typer.Context,
     name: Name,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Made where it is missing; else empty.")],
-    form: Annotated[Format, typer.Option("--format", help="Of the tables.")] = Format.csv,
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR", help="The folder to write to; created if missing, else it must be empty."
+        ),
+    ],
+    form: Annotated[Format, typer.Option("--format", help="Format of the tables.")] = Format.csv,
 ) -> None:
-    """Write tables of cases, history and agreement, and what was drawn in cases that are done, as DICOM."""
+    """Write tables of cases, history and agreement, and the segmentations of completed cases as DICOM."""
     console: Console = context.obj
     with _project(console, name) as project:
         written = project.export(folder, form.value)
@@ -392,9 +400,9 @@ def list_(context: typer.Context) -> None:
 def remove(
     context: typer.Context,
     name: Name,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Remove a project with its history; what was drawn stays in the archive."""
+    """Remove a project with its history; its segmentations stay in the archive."""
     console: Console = context.obj
     with _project(console, name) as project:
         count = len(project.cases())

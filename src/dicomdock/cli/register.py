@@ -21,7 +21,8 @@ Scheme = Annotated[
     typer.Option(
         "--scheme",
         metavar="SCHEME",
-        help="Links of this kind (dicomdock, slicer or weasis), whoever has them now; can be repeated.",
+        help="Links of this scheme (dicomdock, slicer or weasis), even if another program has them; "
+        "can be given again.",
         show_default=False,
     ),
 ]
@@ -29,7 +30,7 @@ Scheme = Annotated[
 
 @commands.command(epilog=examples("dicomdock register", "dicomdock register --scheme slicer"))
 def register(context: typer.Context, scheme: Scheme = None) -> None:
-    """Make links in web pages open here: dicomdock://, and slicer:// where no other program has it."""
+    """Open links in web pages with dicomdock: dicomdock://, and slicer:// unless another program opens it."""
     from dicomdock.launch import register as registration
 
     console: Console = context.obj
@@ -38,7 +39,7 @@ def register(context: typer.Context, scheme: Scheme = None) -> None:
 
 @commands.command(epilog=examples("dicomdock unregister", "dicomdock unregister --scheme slicer"))
 def unregister(context: typer.Context, scheme: Scheme = None) -> None:
-    """Return links to the programs that opened them before."""
+    """Restore the programs that opened links before."""
     from dicomdock.launch import register as registration
 
     console: Console = context.obj

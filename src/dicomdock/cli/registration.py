@@ -18,15 +18,15 @@ registration = typer.Typer(no_args_is_help=True, help="Register two series rigid
 commands.add_typer(registration, name="registration")
 
 Fixed = Annotated[
-    str, typer.Argument(metavar="FIXED", help="The series that stays: STUDY/SERIES.", show_default=False)
+    str, typer.Argument(metavar="FIXED", help="The fixed series: STUDY/SERIES.", show_default=False)
 ]
 Moving = Annotated[
-    str, typer.Argument(metavar="MOVING", help="The series that is moved.", show_default=False)
+    str, typer.Argument(metavar="MOVING", help="The moving series: STUDY/SERIES.", show_default=False)
 ]
 Found = Annotated[
     str,
     typer.Argument(
-        metavar="RESOURCE", help="A Spatial Registration, or a study with some.", show_default=False
+        metavar="RESOURCE", help="A Spatial Registration, or a study that contains some.", show_default=False
     ),
 ]
 
@@ -81,7 +81,7 @@ def matrix(
     fixed: Fixed,
     moving: Moving,
     shift: Annotated[
-        str, typer.Option(metavar="X,Y,Z", help="Moves without turning, in mm, LPS.", show_default=False)
+        str, typer.Option(metavar="X,Y,Z", help="Translation in mm, LPS.", show_default=False)
     ] = "",
     whole: Annotated[
         str,
@@ -93,7 +93,7 @@ def matrix(
         ),
     ] = "",
 ) -> None:
-    """Store a registration that is known by its matrix or shift."""
+    """Store a registration given by its matrix or shift."""
     console: Console = context.obj
     from dicomdock.api.archive import Archive
     from dicomdock.imaging.registration.spatial import VISUAL
@@ -117,7 +117,7 @@ def matrix(
 def intensity(context: typer.Context, fixed: Fixed, moving: Moving) -> None:
     """Register by the values of both series, and store the Spatial Registration; Ctrl+C stops it.
 
-    Needs dicomdock[registration]. Look at the result before you use it: nothing says that it is right.
+    Needs dicomdock[registration]. Check the result before you use it: nothing guarantees that it is right.
     """
     console: Console = context.obj
     from rich.console import Console as Terminal

@@ -37,7 +37,7 @@ def search(
         list[str] | None,
         typer.Argument(
             metavar="[studies|series|instances] [KEY=VALUE]...",
-            help="What to find, else studies, and what it must match: wildcards * and ?, ranges with -,"
+            help="The level, default studies, and what must match: wildcards * and ?, ranges with -,"
             " lists of UIDs with commas. A name without wildcards is found by its words, as people type it;"
             " in quotation marks of its own it is the whole name.",
             show_default=False,
@@ -46,22 +46,23 @@ def search(
     server: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="Ask this server; can be given again. Else the default server is asked."
+            metavar="NAME", help="Search this server; can be given again. Default: the default server."
         ),
     ] = None,
-    local: Annotated[bool, typer.Option("--local", help="Ask the local archive.")] = False,
-    everywhere: Annotated[bool, typer.Option("--all", help="Ask the archive and every server.")] = False,
-    limit: Annotated[int | None, typer.Option(min=0, help="At most so many matches of each source.")] = None,
-    offset: Annotated[int, typer.Option(min=0, help="Pass over so many matches first.")] = 0,
+    local: Annotated[bool, typer.Option("--local", help="Search the local archive.")] = False,
+    everywhere: Annotated[bool, typer.Option("--all", help="Search the archive and every server.")] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=0, help="Maximum number of matches from each source.")
+    ] = None,
+    offset: Annotated[int, typer.Option(min=0, help="Number of matches to skip.")] = 0,
     field: Annotated[
-        list[str] | None, typer.Option(metavar="KEYWORD", help="Give this attribute too; can be given again.")
+        list[str] | None,
+        typer.Option(metavar="KEYWORD", help="Also show this attribute; can be given again."),
     ] = None,
     fuzzy: Annotated[bool, typer.Option("--fuzzy", help="Match person names by sound and parts.")] = False,
     patience: Annotated[
         float,
-        typer.Option(
-            metavar="SECONDS", min=0.1, help="Of several servers, leave one behind that takes longer."
-        ),
+        typer.Option(metavar="SECONDS", min=0.1, help="Seconds after which a server of several is skipped."),
     ] = 10.0,
 ) -> None:
     """Find studies, series or instances."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 commands = typer.Typer(name="server", no_args_is_help=True)
 logins.put_on(commands)
-Name = Annotated[str, typer.Argument(metavar="NAME", help="What you call the server.", show_default=False)]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the server.", show_default=False)]
 
 
 @commands.callback()
@@ -51,20 +51,18 @@ def add(
     url: Annotated[
         str,
         typer.Argument(
-            help="Its DICOMweb address; what is near it is found. Or 'google', to choose from lists.",
+            help="Its DICOMweb address, or one near it. Or 'google', to choose from lists.",
             show_default=False,
         ),
     ],
-    replacing: Annotated[
-        bool, typer.Option("--replace", help="Replace the server that has this name already.")
-    ] = False,
+    replacing: Annotated[bool, typer.Option("--replace", help="Replace the server of this name.")] = False,
     untested: Annotated[
-        bool, typer.Option("--untested", help="Save the server although nothing answers at its address.")
+        bool, typer.Option("--untested", help="Save the server even if nothing answers at its address.")
     ] = False,
     *,
     options: logins.LoginOptions,
 ) -> None:
-    """Add a server: find its base address, store the login safely, and try it."""
+    """Add a server: find its base address, store the login safely, and test it."""
     from dicomdock.config.secrets import Secrets
     from dicomdock.dicomweb import urls
     from dicomdock.dicomweb.auth import same_secret
@@ -166,7 +164,7 @@ def _save(console: Console, profile: ServerProfile) -> Profiles:
 def _try_out(
     profile: ServerProfile, repaired: Repaired, settings: Settings
 ) -> tuple[ServerProfile, Repaired, Report | None, DicomdockError | None]:
-    """Look for the base address and ask what works; a server that cannot be tried is no error here."""
+    """Look for the base address and ask what works; a server that cannot be tried is not an error here."""
     from dicomdock.dicomweb import connect, probe
 
     try:
@@ -181,7 +179,7 @@ def _try_out(
 
 @commands.command("list")
 def listed(context: typer.Context) -> None:
-    """Show the servers; a star marks the default one."""
+    """List the servers; a star marks the default one."""
     console: Console = context.obj
     profiles = load_profiles(console.settings)
     console.result({"servers": [_shown(profile, default=profiles.default) for profile in profiles]})
@@ -195,7 +193,7 @@ def listed(context: typer.Context) -> None:
 
 @commands.command()
 def show(context: typer.Context, name: Name) -> None:
-    """Show everything that is known of a server, but never its secret."""
+    """Show everything known about a server, except its secret."""
     console: Console = context.obj
     profiles = load_profiles(console.settings)
     profile = profiles.get(name)
@@ -211,11 +209,11 @@ def test(
     name: Name,
     write: Annotated[
         bool,
-        typer.Option("--write", help="Send a small made object too, and delete it again where that can be."),
+        typer.Option("--write", help="Also store a small test object, and delete it again where possible."),
     ] = False,
-    save: Annotated[bool, typer.Option(help="Keep what was found as the server's habits.")] = True,
+    save: Annotated[bool, typer.Option(help="Save what was found as the server's capabilities.")] = True,
 ) -> None:
-    """Try what a server can do, say it in words, and keep its habits; only reads, unless --write."""
+    """Test what a server supports, report it, and save what was found; only reads without --write."""
     from dicomdock.dicomweb import connect, probe
 
     console: Console = context.obj
@@ -244,7 +242,7 @@ def test(
 
 @commands.command()
 def use(context: typer.Context, name: Name) -> None:
-    """Make a server the default, for commands that name none."""
+    """Set the default server, for commands that name none."""
     console: Console = context.obj
     change_profiles(console.settings, lambda known: known.with_default(name))
     console.result({"default": name})
@@ -253,7 +251,7 @@ def use(context: typer.Context, name: Name) -> None:
 
 @commands.command()
 def remove(context: typer.Context, name: Name) -> None:
-    """Remove a server and its secret; what came from it stays in the archive."""
+    """Remove a server and its secret; studies pulled from it stay in the archive."""
     from dicomdock.config.secrets import Secrets
 
     console: Console = context.obj

@@ -38,11 +38,11 @@ STORED_TOKEN = ("dicomdock serve", "local")
 def run(
     context: typer.Context,
     demo: Annotated[
-        bool, typer.Option("--demo", help="Add a demonstration server with a study made here.")
+        bool, typer.Option("--demo", help="Add a demonstration server with a synthetic study.")
     ] = False,
     port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Answer on this port; else the next free one from 2042 on."),
+        typer.Option(min=0, max=65535, help="Listen on this port; default: the next free one from 2042."),
     ] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
     background: Annotated[bool, typer.Option("--background", hidden=True)] = False,  # started by a link
@@ -67,9 +67,9 @@ def run(
 )
 def serve(
     context: typer.Context,
-    host: Annotated[str, typer.Option(help="Answer on this address of the machine.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Listen on this address of the machine.")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Answer on this port; 0 for a free one.")
+        int, typer.Option(min=0, max=65535, help="Listen on this port; 0 for a free one.")
     ] = 8042,
     source: Annotated[
         str, typer.Option(metavar="NAME", help="Publish this server instead of the archive, as a proxy.")
@@ -78,42 +78,42 @@ def serve(
         bool,
         typer.Option(
             "--token-stdin",
-            help="Ask clients for the Bearer token read from standard input, not for the stored one.",
+            help="Require the Bearer token read from standard input, not the stored one.",
         ),
     ] = False,
     new_token: Annotated[
-        bool, typer.Option("--new-token", help="Make and show a new token; the one before ends.")
+        bool, typer.Option("--new-token", help="Create and show a new token; the old one becomes invalid.")
     ] = False,
     without_token: Annotated[
         bool,
         typer.Option(
             "--without-token",
-            help="Ask for no token: whoever reaches the address reads, stores and deletes.",
+            help="Require no token: whoever reaches the address can read, store and delete.",
         ),
     ] = False,
     read_only: Annotated[
-        bool, typer.Option("--read-only", help="Answer searches and retrievals; store and delete nothing.")
+        bool, typer.Option("--read-only", help="Allow search and retrieval only; refuse to store and delete.")
     ] = False,
     other_users: Annotated[
         bool,
         typer.Option(
             "--other-users",
-            help="Let programs of other users of this machine connect, such as a reverse proxy.",
+            help="Allow programs of other users of this machine to connect, such as a reverse proxy.",
         ),
     ] = False,
     workers: Annotated[
         int,
-        typer.Option("--workers", min=1, max=64, metavar="N", help="Answer in N processes side by side."),
+        typer.Option("--workers", min=1, max=64, metavar="N", help="Number of processes that answer."),
     ] = 1,
     cors: Annotated[
         list[str] | None,
-        typer.Option(metavar="ORIGIN", help="Let pages of this site ask; can be given again."),
+        typer.Option(metavar="ORIGIN", help="Allow pages of this origin (CORS); can be given again."),
     ] = None,
     trusted_proxy: Annotated[
         list[str] | None,
         typer.Option(
             metavar="ADDRESS",
-            help="Believe this reverse proxy (IP address or network) which address it was reached by:"
+            help="Trust this reverse proxy (IP address or network) to name the address it was reached by:"
             " Forwarded, X-Forwarded-Host, -Proto, -Port; can be given again.",
         ),
     ] = None,
@@ -121,11 +121,11 @@ def serve(
     key_file: KeyFile = None,
     blank: Blank = None,
 ) -> None:
-    """Serve the archive (or pass on a server) over DICOMweb to other programs, without pages.
+    """Serve the archive, or a server as its proxy, over DICOMweb to other programs, without pages.
 
-    Clients need a Bearer token. It is made and shown at the first start, and then stored in the keyring.
+    Clients need a Bearer token. It is created and shown at the first start, then stored in the keyring.
 
-    With --deidentify every answer is made of de-identified copies, and nothing is stored or deleted.
+    With --deidentify all answers contain de-identified copies only, and nothing can be stored or deleted.
     """
     require_dock("The DICOMweb server")
     console: Console = context.obj
@@ -222,7 +222,7 @@ class Published:
             read_only=self.read_only,
             processes=self.processes,
         )
-        with contextlib.suppress(KeyboardInterrupt):  # the usual end of a server is no failure
+        with contextlib.suppress(KeyboardInterrupt):  # the usual end of a server is not a failure
             Server(app, any_user=self.other_users, websockets=True, last=LAST).run(sockets=[listener])
 
     def _seen(self, opened: Archive | Client) -> DicomSource:

@@ -63,8 +63,8 @@ def statistics(
         str,
         typer.Option(
             metavar="TYPE",
-            help="SUV Type of PET: BW, LBM (James), LBMJAMES128, LBMJANMA (Janmahasatian) or BSA;"
-            " else that of the images, or BW.",
+            help="SUV Type of PET: BW, LBM (James), LBMJAMES128, LBMJANMA (Janmahasatian) or BSA; "
+            "default: that of the images, or BW.",
         ),
     ] = "",
     table: Annotated[

@@ -42,7 +42,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The tool.", show_defa
 
 @tool.command("list", epilog=examples("dicomdock tool list", "dicomdock tool list --json"))
 def list_tools(context: typer.Context) -> None:
-    """List the tools that are declared."""
+    """List the declared tools."""
     console: Console = context.obj
     from dicomdock.config.tools import ToolFolder
 
@@ -85,13 +85,13 @@ def add(
     ] = "",
     model: Annotated[
         str,
-        typer.Option(metavar="MODEL", help="Which model; else they are listed.", show_default=False),
+        typer.Option(
+            metavar="MODEL", help="The model; without it the models are listed.", show_default=False
+        ),
     ] = "",
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Take the model's labels as they are shown, without a question.")
-    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Accept the model's labels without asking.")] = False,
     allow: Annotated[
-        bool, typer.Option("--allow", help="Let it send pixels to its address, without a question.")
+        bool, typer.Option("--allow", help="Allow it to send pixels to its address, without asking.")
     ] = False,
     token_stdin: Annotated[
         bool, typer.Option("--token-stdin", help="Read its token from standard input.")
@@ -123,7 +123,7 @@ def add(
 
 @tool.command(epilog=examples("dicomdock tool show totalsegmentator"))
 def show(context: typer.Context, name: Name) -> None:
-    """Show what a tool is, and what its labels mean in codes."""
+    """Show a tool, and the codes of its labels."""
     console: Console = context.obj
     from dicomdock.config.tools import ToolFolder
 
@@ -158,7 +158,7 @@ def token(
     name: Name,
     token_stdin: Annotated[bool, typer.Option("--token-stdin", help="Read it from standard input.")] = False,
 ) -> None:
-    """Store the token of a tool that is a service; it is kept as those of servers are."""
+    """Store the token of a tool that is a service, as those of servers are stored."""
     console: Console = context.obj
     from dicomdock.config.tools import ToolFolder
 
@@ -179,9 +179,9 @@ def allow(
             metavar="ORIGIN", help="https://HOST or https://HOST:PORT; none lists them.", show_default=False
         ),
     ] = "",
-    revoke: Annotated[bool, typer.Option("--revoke", help="Ask again about this one.")] = False,
+    revoke: Annotated[bool, typer.Option("--revoke", help="Withdraw the permission of this one.")] = False,
 ) -> None:
-    """Let tools send pixels to a server, or list which may."""
+    """Allow tools to send pixels to a server, or list the allowed ones."""
     console: Console = context.obj
     from dicomdock.config.trust import TrustStore
 
@@ -218,18 +218,26 @@ def run(
     ],
     volume: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Which volume, where a series holds several.", show_default=False),
+        typer.Option(metavar="NAME", help="The volume, where a series holds several.", show_default=False),
     ] = "",
+    point: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LABEL=X,Y,Z", help="In a label, or background; mm, LPS. Repeat it.", show_default=False
+        ),
+    ] = None,
 ) -> None:
-    """Run a tool on series of the archive; what it finds is stored in their studies as a draft."""
+    """Run a tool on series of the archive; its segmentation is stored in their study as a draft."""
     console: Console = context.obj
     from dicomdock.api.archive import Archive
+    from dicomdock.api.tool_points import LabelledPoint
     from dicomdock.api.tools import Job
     from dicomdock.config.tools import ToolFolder
 
     declared = ToolFolder(console.settings).get(name)
     _allowed(console, declared, sure=False)
-    job = Job(declared, console.settings, volume or None)
+    points = [LabelledPoint.parse(one) for one in point or ()]
+    job = Job(declared, console.settings, volume or None, points=points)
     done: list[JsonValue] = []
     failures: list[JsonValue] = []
     last: DicomdockError | None = None
@@ -266,7 +274,10 @@ def accept(
     by: Annotated[
         str,
         typer.Option(
-            "--by", metavar="PERSON", help="Who accepts it; else the setting 'person'.", show_default=False
+            "--by",
+            metavar="PERSON",
+            help="Who accepts it; default: the setting 'person'.",
+            show_default=False,
         ),
     ] = "",
 ) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from dicomdock.config.tools import Tool
     from dicomdock.tools.monai_label import Info, Model
 
+POINTS: Mapping[str, Literal["labels", "foreground"]] = {"deepedit": "labels", "deepgrow": "foreground"}
+"""How the interactive kinds of models take points."""
 SECONDS = 60.0  # that a server may take to list its models
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A model of MONAI Label.", show_default=False)]
 
@@ -50,6 +53,7 @@ def declared_by(console: Console, name: str, url: str, model: str, secret: str, 
         version=found.version,
         manufacturer=found.name[:64],
         description=described,
+        points=POINTS.get(chosen.kind, ""),
         labels={str(value): label for value, label in chosen.labels.items()},
     )
     if sure:
@@ -121,7 +125,7 @@ def submit(
         str,
         typer.Option(
             metavar="ID",
-            help="The server's id of the image; else the Series Instance UID of the images.",
+            help="The server's id of the image; default: the Series Instance UID of the images.",
             show_default=False,
         ),
     ] = "",
@@ -152,12 +156,12 @@ def _tool(console: Console, name: str) -> Tool:
 
     tool = ToolFolder(console.settings).get(name)
     if not tool.monai_label:
-        raise InvalidInput(f"The tool {name!r} is no model of MONAI Label.")
+        raise InvalidInput(f"The tool {name!r} is not a model of MONAI Label.")
     return tool
 
 
 def _series(archive: Archive, uid: str) -> str:
-    """Return a series of the archive by its UID; empty where it is not there, or is no UID."""
+    """Return a series of the archive by its UID; empty where it is not there, or is not a UID."""
     from dicomdock.dicom.json_model import text
     from dicomdock.dicom.uid import is_uid
 

@@ -19,18 +19,18 @@ def nninteractive(
     address: Annotated[
         str,
         typer.Argument(
-            metavar="ADDRESS", help="https://HOST:PORT; without one, what is set.", show_default=False
+            metavar="ADDRESS",
+            help="https://HOST:PORT; without it, the present one is shown.",
+            show_default=False,
         ),
     ] = "",
     token_stdin: Annotated[
         bool, typer.Option("--token-stdin", help="Read the server's token from standard input.")
     ] = False,
     allow: Annotated[
-        bool, typer.Option("--allow", help="Let pixels be sent there, without a question.")
+        bool, typer.Option("--allow", help="Allow pixels to be sent there, without asking.")
     ] = False,
-    forget: Annotated[
-        bool, typer.Option("--forget", help="Use no server any more; forget its token.")
-    ] = False,
+    forget: Annotated[bool, typer.Option("--forget", help="Remove the server and its token.")] = False,
 ) -> None:
     """Set or show the nnInteractive server for prompts in the viewer, and try it."""
     console: Console = context.obj

@@ -25,7 +25,7 @@ commands = typer.Typer()
 PATIENCE = 5.0  # seconds that a server may take to say whether it has what a pulled object refers to
 
 Server = Annotated[
-    str, typer.Option(metavar="NAME", help="The server; else the default one.", show_default=False)
+    str, typer.Option(metavar="NAME", help="The server; default: the default server.", show_default=False)
 ]
 
 
@@ -47,10 +47,10 @@ def pull(
     ],
     server: Server = "",
     replace: Annotated[
-        bool, typer.Option("--replace", help="Let other bytes replace what is here under the same UID.")
+        bool, typer.Option("--replace", help="Replace instances of the same UID whose bytes differ.")
     ] = False,
 ) -> None:
-    """Bring studies, series or instances from a server here; what is here already is not fetched again."""
+    """Download studies, series or instances from a server, except what the archive has already."""
     console: Console = context.obj
     name = sources.server_name(console, server)
     with sources.archive(console) as archive:
@@ -61,7 +61,7 @@ def pull(
 
 
 class OnDuplicate(StrEnum):
-    """What to do with an instance that the server has already."""
+    """What to do with instances that the server has already."""
 
     skip = "skip"
     send = "send"
@@ -87,16 +87,16 @@ def push(
     ],
     server: Server = "",
     on_duplicate: Annotated[
-        OnDuplicate, typer.Option(help="What to do with an instance that the server has already.")
+        OnDuplicate, typer.Option(help="What to do with instances that the server has already.")
     ] = OnDuplicate.skip,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Fetch every stored instance back and compare it.")
+        bool, typer.Option("--verify", help="Retrieve every stored instance again and compare it.")
     ] = False,
     deidentify: deidentification.ProfileOption = "",
     key_file: deidentification.KeyFile = None,
     blank: deidentification.Blank = None,
 ) -> None:
-    """Send instances of the archive, or files, to a server, with an answer for each."""
+    """Upload instances of the archive, or files, to a server, and report the result of each."""
     console: Console = context.obj
     options: dict[str, JsonValue] = {"on_duplicate": on_duplicate.value, "verify": verify}
     if deidentification.deidentifier_of(console.settings, deidentify, key_file, blank) is not None:

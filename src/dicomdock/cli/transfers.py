@@ -24,14 +24,14 @@ Number = Annotated[int, typer.Argument(metavar="ID", help="The transfer's number
 
 @commands.callback()
 def transfers(context: typer.Context) -> None:
-    """Show transfers, take unfinished ones up again, or cancel them."""
+    """List transfers, resume unfinished ones, or cancel them."""
     if context.invoked_subcommand is None:
         listed(context)
 
 
 @commands.command("list")
 def listed(context: typer.Context) -> None:
-    """Show the transfers, newest first."""
+    """List the transfers, newest first."""
     console: Console = context.obj
     queue = queue_of(console)
     queue.recover()
@@ -44,7 +44,7 @@ def listed(context: typer.Context) -> None:
 
 @commands.command()
 def resume(context: typer.Context, number: Number) -> None:
-    """Take an unfinished transfer up again; what is done is not done twice."""
+    """Resume an unfinished transfer; what is done is not done again."""
     console: Console = context.obj
     queue = queue_of(console)
     transfer = queue.resume(number)
@@ -60,7 +60,7 @@ def resume(context: typer.Context, number: Number) -> None:
 
 @commands.command()
 def cancel(context: typer.Context, number: Number) -> None:
-    """End a transfer; what has arrived stays."""
+    """Cancel a transfer; what has arrived stays."""
     console: Console = context.obj
     transfer = queue_of(console).request(number, "cancel")
     console.result(transfer.to_json())

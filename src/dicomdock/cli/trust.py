@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 commands = typer.Typer(
     name="trust",
-    help="Which servers' links may open studies without a question.",
+    help="Manage the servers whose links open studies without asking.",
     invoke_without_command=True,
 )
 Origin = Annotated[
@@ -29,7 +29,7 @@ def _trust(context: typer.Context) -> None:
 
 @commands.command("list", epilog=examples("dicomdock trust list", "dicomdock trust list --json"))
 def list_(context: typer.Context) -> None:
-    """List the servers whose links open without a question."""
+    """List the servers whose links open without asking."""
     console: Console = context.obj
     origins = _store(console).origins()
     console.result({"origins": [{"origin": entry.origin, "source": entry.source} for entry in origins]})
@@ -45,7 +45,7 @@ def list_(context: typer.Context) -> None:
     )
 )
 def add(context: typer.Context, origin: Origin) -> None:
-    """Let links to a server open without a question; with http:// also without encryption."""
+    """Open links to a server without asking; with http:// also without encryption."""
     console: Console = context.obj
     added = _store(console).add(origin)
     console.result({"origin": added, "trusted": True})
@@ -56,7 +56,7 @@ def add(context: typer.Context, origin: Origin) -> None:
 
 @commands.command(epilog=examples("dicomdock trust revoke https://pacs.example.org"))
 def revoke(context: typer.Context, origin: Origin) -> None:
-    """Ask again about links to a server."""
+    """Ask again before links to a server open."""
     console: Console = context.obj
     known = _store(console).revoke(origin)
     console.result({"origin": origin, "trusted": False, "known": known})

@@ -32,7 +32,7 @@ def view(
 ) -> None:
     """Open a study of the archive in the viewer, in the dock if one runs.
 
-    Without a dock, Ctrl-C ends it, and what was drawn is saved.
+    Without a dock, Ctrl-C ends the viewer, and unsaved drawings are autosaved.
     """
     console: Console = context.obj
     with sources.archive(console) as archive:

@@ -26,8 +26,10 @@ def waveform(
     picture: Annotated[
         Path, typer.Argument(metavar="FILE", help="The SVG file to write.", show_default=False)
     ],
-    start: Annotated[float, typer.Option(metavar="SECONDS", help="Where the strip begins.")] = 0.0,
-    seconds: Annotated[float, typer.Option(metavar="SECONDS", help="How long it is.")] = 10.0,
+    start: Annotated[float, typer.Option(metavar="SECONDS", help="Start of the strip, in seconds.")] = 0.0,
+    seconds: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Length of the strip, in seconds.")
+    ] = 10.0,
 ) -> None:
     """Draw the channels of an electrocardiogram as SVG: 25 mm a second, 10 mm a mV."""
     console: Console = context.obj

@@ -27,7 +27,9 @@ commands = typer.Typer(
 Server = Annotated[
     str,
     typer.Option(
-        metavar="NAME", help="The work list of this server, else the archive's own.", show_default=False
+        metavar="NAME",
+        help="Use the work list of this server; default: the archive's own.",
+        show_default=False,
     ),
 ]
 Step = Annotated[
@@ -51,7 +53,7 @@ def list_(
     ] = None,
     server: Server = "",
     limit: Annotated[
-        int | None, typer.Option(min=1, help="At most so many steps.", show_default=False)
+        int | None, typer.Option(min=1, help="Maximum number of steps to list.", show_default=False)
     ] = None,
 ) -> None:
     """List procedure steps."""
@@ -89,11 +91,9 @@ def show(context: typer.Context, uid: Step, server: Server = "") -> None:
 def create(
     context: typer.Context,
     label: Annotated[
-        str, typer.Argument(metavar="LABEL", help="What is to be done.", show_default=False)
+        str, typer.Argument(metavar="LABEL", help="Procedure Step Label: what to do.", show_default=False)
     ] = "",
-    study: Annotated[
-        str, typer.Option(metavar="UID", help="The study that it is about.", show_default=False)
-    ] = "",
+    study: Annotated[str, typer.Option(metavar="UID", help="The study to work on.", show_default=False)] = "",
     priority: Annotated[str, typer.Option(help="HIGH, MEDIUM or LOW.")] = "MEDIUM",
     file: Annotated[
         Path | None,
@@ -112,7 +112,7 @@ def create(
 
 @commands.command(epilog=examples("dicomdock worklist claim 1.2.840.1 --server hospital"))
 def claim(context: typer.Context, uid: Step, server: Server = "") -> None:
-    """Claim a step: nobody else can have it then, until it is completed or canceled."""
+    """Claim a step: nobody else can claim it until it is completed or canceled."""
     console: Console = context.obj
     from dicomdock.worklist.performer import Performer
 
@@ -147,7 +147,7 @@ def cancel(
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why.", show_default=False)] = "",
     server: Server = "",
 ) -> None:
-    """Cancel a step that was claimed here; of any other one, request that it is canceled."""
+    """Cancel a step that was claimed here; for any other one, request its cancellation."""
     console: Console = context.obj
     from dicomdock.worklist.performer import Performer
 

@@ -59,7 +59,7 @@ def from_bucket(url: str) -> Made:
         resource = _series_of(one)
         if resource is None or one.header is None:
             if not one.key.endswith("/") and one.size:  # what consoles write as a folder
-                others.append(f"{root}/{one.key} is no DICOM instance.")
+                others.append(f"{root}/{one.key} is not a DICOM instance.")
             continue
         folder = os.path.dirname(one.key)  # noqa: PTH120 - a key, no path
         series = found.setdefault(resource, _Series(_item(resource, root, one.header), folder))

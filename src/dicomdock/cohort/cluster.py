@@ -70,7 +70,7 @@ class Cluster:
 
     @property
     def dashboard(self) -> str:
-        """The address of its dashboard."""
+        """The address of its dashboard, which a scheduler without bokeh, or told so, does not run."""
         return str(self._client.dashboard_link)
 
     def run(

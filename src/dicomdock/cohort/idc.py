@@ -76,7 +76,7 @@ def _lines(path: Path) -> list[str]:
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
-        raise InvalidInput(f"{path} is no manifest: it is not text in UTF-8.") from None
+        raise InvalidInput(f"{path} is not a manifest: it is not text in UTF-8.") from None
 
 
 def _table() -> Path:

@@ -193,7 +193,7 @@ def _csv(path: Path) -> Iterable[Mapping[str, str]]:
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInput(f"{path} is no table of comma-separated values in UTF-8: {error}.") from None
+        raise InvalidInput(f"{path} is not a table of comma-separated values in UTF-8: {error}.") from None
 
 
 def _text(value: object) -> str:

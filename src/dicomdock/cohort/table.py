@@ -113,7 +113,7 @@ def read_items(path: Path) -> list[Item]:
         try:
             resource = Resource(str(row["StudyInstanceUID"]), str(row["SeriesInstanceUID"]))
         except KeyError as error:
-            raise InvalidInput(f"{path} is no cohort: it has no column {error.args[0]}.") from None
+            raise InvalidInput(f"{path} is not a cohort: it has no column {error.args[0]}.") from None
         server, patient, modality, description = (str(row.get(name) or "") for name in _COLUMNS[2:6])
         count = row.get("NumberOfSeriesRelatedInstances")
         instances = int(count) if isinstance(count, int) else None

@@ -241,7 +241,7 @@ class Profiles:
 
 
 def load_profiles(settings: Settings) -> Profiles:
-    """Read ``servers.toml`` from the configuration folder; no file is no server.
+    """Read ``servers.toml`` from the configuration folder; no file is not a server.
 
     Raises
     ------

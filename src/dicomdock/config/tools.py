@@ -99,6 +99,8 @@ class Tool:
     Parameters
     ----------
     name : what the user calls it; the Segment Algorithm Name.
+    points : of an interactive model of MONAI Label: a list for each label (DeepEdit), or those in and outside
+        of one (Deepgrow); empty for a model without.
     labels : value of the label map -> a name, or a table of name, category, type, modifier, region.
     """
 
@@ -107,6 +109,7 @@ class Tool:
     endpoint: str = setting("", "the address that a series is posted to")
     monai_label: str = setting("", "the address of a MONAI Label server")
     model: str = setting("", "the model of a MONAI Label server")
+    points: Literal["", "labels", "foreground"] = ""
     input: Literal["nifti", "dicom"] = "nifti"
     output: Literal["labels", "seg"] = "labels"
     timeout: float = setting(1800.0, "seconds that it may take for one series", least=0.1, most=7 * 86400)
@@ -138,11 +141,6 @@ class Tool:
         if not self.address:
             raise InvalidInput(f"The tool {self.name!r} is a program of this machine and has no address.")
         return Endpoint(f"tool {self.name}", self.address)
-
-    @property
-    def leaves_machine(self) -> bool:
-        """Whether pixels leave this machine when it runs."""
-        return self.origin is not None and not self.origin.is_loopback
 
     @property
     def sends(self) -> str:
@@ -263,14 +261,14 @@ def parse_tool(text: bytes, where: str) -> Tool:
     Raises
     ------
     ProfileError
-        It is no TOML, or holds what no tool can have.
+        It is not TOML, or holds what no tool can have.
     """
     if len(text) > MAX_FILE:
-        raise ProfileError(f"{where} is longer than {MAX_FILE} bytes, and so is no declaration of a tool.")
+        raise ProfileError(f"{where} is longer than {MAX_FILE} bytes, and so is not a declaration of a tool.")
     try:
         table = tomllib.loads(text.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise ProfileError(f"{where} is no TOML file: {error}.") from error
+        raise ProfileError(f"{where} is not a TOML file: {error}.") from error
     if "name" not in table:
         raise ProfileError(f"{where}: name is missing.")
     tool = read_table(Tool, table, f"{where}: ", error=ProfileError)
@@ -320,6 +318,8 @@ def _check(tool: Tool) -> None:
             raise ProfileError("model is missing: which one of the server's.")
         if tool.input != "nifti" or tool.output != "labels":
             raise ProfileError("A MONAI Label server takes and gives NIfTI; leave input and output away.")
+    elif tool.points:
+        raise ProfileError("Only models of MONAI Label take points.")
     if tool.output == "labels" and not tool.named:
         raise ProfileError(
             "labels is missing: what the values of its label map stand for, such as 1 = 'Liver'."
@@ -344,7 +344,9 @@ def _labels(table: Mapping[str, Any], tool: str) -> dict[int, Label]:
     for key, given in table.items():
         where = f"labels.{key}"
         if not (key.isascii() and key.isdecimal() and 1 <= int(key) <= MAX_VALUE):
-            raise ProfileError(f"{where} is no value of a label map: a whole number from 1 to {MAX_VALUE}.")
+            raise ProfileError(
+                f"{where} is not a value of a label map: a whole number from 1 to {MAX_VALUE}."
+            )
         if int(key) in found:
             raise ProfileError(f"{where} is declared twice.")
         entry = {"name": given} if isinstance(given, str) else given

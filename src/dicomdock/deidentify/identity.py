@@ -85,7 +85,7 @@ class Identity:
         return bool(self._words_in(folded))
 
     def is_named_in_code(self, text: str) -> bool:
-        """Return whether a code string holds a word or number of these that is no term of the field."""
+        """Return whether a code string holds a word or number of these that is not a term of the field."""
         folded = text.casefold()
         return any(number in folded for number in self.numbers) or not self._words_in(folded) <= vocabulary()
 

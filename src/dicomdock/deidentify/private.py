@@ -14,9 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 
 from dicomdock.deidentify.tables import Tables
-
-_SIZES = {"FL": 4, "FD": 8, "US": 2, "SS": 2, "UL": 4, "SL": 4}
-"""Binary Value Representations whose values can say nothing but numbers -> bytes of one."""
+from dicomdock.dicom.element_encoding import VALUE_BYTES
 
 _NUMBER = re.compile(rb"[\d +\-.eE\\\0]*")
 
@@ -50,7 +48,7 @@ class PrivateRules:
             value = _encoded(self._dataset[tag], vr)
         if vr in ("DS", "IS") and value is not None and _NUMBER.fullmatch(value):
             return DataElement(tag, vr, value.decode("ascii").strip(" \0"))
-        if vr in _SIZES and value and len(value) % _SIZES[vr] == 0:
+        if vr in VALUE_BYTES and value and len(value) % VALUE_BYTES[vr] == 0:
             return DataElement(tag, self._dataset[tag].VR, self._dataset[tag].value)
         return None
 
@@ -59,8 +57,7 @@ def _encoded(element: DataElement, vr: str) -> bytes | None:
     """Return the bytes of a value that was decoded already; None where it is not of the listed VR."""
     if vr != element.VR:
         return None
-    if vr in _SIZES:
-        number = element.VM
-        return bytes(_SIZES[vr] * number)
+    if vr in VALUE_BYTES:
+        return bytes(VALUE_BYTES[vr] * element.VM)
     values = element.value if element.VM > 1 else [element.value]
     return "\\".join(map(str, values)).encode("ascii", "replace")

@@ -56,7 +56,7 @@ def basic_action(keyword: str, vr: str, *, retired: bool) -> str:
     """Return the action code by which an attribute is treated that the table does not list.
 
     Besides the codes of the table: ``T`` keeps text that does not hold identifiers of the patient, ``W``
-    keeps the words that are safe, ``N`` keeps what is no text and no bytes of unknown meaning.
+    keeps the words that are safe, ``N`` keeps what is not text and no bytes of unknown meaning.
     """
     if keyword in ALWAYS_REMOVED:
         return "X"

@@ -30,12 +30,12 @@ from dicomdock.deidentify.pseudonyms import Pseudonyms, shifted
 from dicomdock.deidentify.report import Action, Change
 from dicomdock.deidentify.rules import Rule, Rules, Step
 from dicomdock.deidentify.unlisted import PUBLIC_ROOTS, SCHEME_UIDS, TEXT
+from dicomdock.dicom.element_encoding import VALUE_BYTES
 
 _NUMBERS = re.compile(r"[\d\s+\-.eE\\\0]*")
 _TIMES = re.compile(r"[\d\s:.+\-YMWD\\\0]*")
 _ESCAPE = 0x1B  # begins another character set (PS3.5 §6.1.2.5)
 _CODED = TEXT | {"CS", "PN"}
-_SIZES = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "SV": 8, "UV": 8, "FL": 4, "FD": 8, "AT": 4}
 _FLOATS = frozenset({"FL", "FD", "OF", "OD"})
 _ACTIONS: dict[Step, Action] = {
     "remove": "removed",
@@ -259,7 +259,7 @@ def _readable(source: Dataset, raw: Element, vr: str) -> Element:
 
 def _most_bytes(tag: BaseTag, vr: str) -> int:
     """Return how many bytes an attribute of numbers may have; without a limit where it may have many."""
-    size = _SIZES.get(vr)
+    size = VALUE_BYTES.get(vr)
     if size is None or not dictionary_has_tag(tag) or "OW" in get_entry(tag)[0]:
         return sys.maxsize
     number = get_entry(tag)[1]

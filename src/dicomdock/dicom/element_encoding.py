@@ -18,9 +18,21 @@ FRAGMENT_VRS: Final = frozenset((b"OB", b"OW"))
 NUMBER_FORMATS: Final = dict(zip(["SS", "US", "SL", "UL", "SV", "UV", "FL", "FD"], "hHiIqQfd", strict=True))
 """VRs of binary numbers, and the format of each in ``struct``."""
 
+VALUE_BYTES: Final = {**{vr: struct.calcsize("=" + form) for vr, form in NUMBER_FORMATS.items()}, "AT": 4}
+"""VRs of binary numbers and tags, and the bytes of one value of each."""
+
+WORD_BYTES: Final = {
+    **VALUE_BYTES,
+    **dict.fromkeys(("AT", "OW"), 2),
+    **dict.fromkeys(("OF", "OL"), 4),
+    **dict.fromkeys(("OD", "OV"), 8),
+}
+"""VRs whose bytes change with the byte order, and the bytes that are swapped together (PS3.5 §7.3)."""
+
 NUMBERS: Final = {vr.encode(): form for vr, form in NUMBER_FORMATS.items()}
 
 TEXTS: Final = frozenset(b"AE AS CS DA DS DT IS LO LT PN SH ST TM UC UI UR UT".split())
+"""VRs whose values are padded with a blank, UIDs with a NUL."""
 
 
 class Beyond(Exception):

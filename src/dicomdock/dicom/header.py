@@ -59,7 +59,7 @@ class Header:
     transfer_syntax : UID; empty where the file does not state it.
     byteorder : of binary values.
     trailing : bytes behind the end of the data set.
-    unknown_vr : the first element whose VR is no two capital letters, such as ``(0019,1001)``; may be empty.
+    unknown_vr : the first element whose VR is not two capital letters, such as ``(0019,1001)``; may be empty.
     """
 
     raw: Raw

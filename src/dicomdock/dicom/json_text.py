@@ -43,7 +43,7 @@ def load(body: bytes, content_type: str = "") -> tuple[object, str]:
     Raises
     ------
     ValueError
-        It is no JSON in any encoding.
+        It is not JSON in any encoding.
     """
     failure: ValueError | None = None
     for text, reading in _readings(body, content_type):
@@ -123,7 +123,7 @@ def _strictly(body: bytes, encoding: str) -> Iterator[tuple[str, str]]:
 
 
 def _labelled(content_type: str) -> str:
-    """Return the text encoding that a Content-Type names; empty for none, UTF-8 and what is no text."""
+    """Return the text encoding that a Content-Type names; empty for none, UTF-8 and what is not text."""
     found = _CHARSET.search(content_type)
     try:
         known = codecs.lookup(found[1]) if found else None
@@ -187,7 +187,7 @@ def _behind_blanks(text: str, at: int) -> int:
 
 
 def _whole(value: object) -> object:
-    """Replace halves of surrogate pairs: they are no characters, and no file or address can hold them."""
+    """Replace halves of surrogate pairs: they are not characters, and no file or address can hold them."""
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, list):

@@ -129,7 +129,7 @@ class Query:
     ) -> Query:
         """Read URL parameters, decoded already, with attributes by keyword or by tag.
 
-        Parameters that are no attributes and not of QIDO-RS are passed over, as the standard wants it. A key
+        Parameters that are not attributes and not of QIDO-RS are passed over, as the standard wants it. A key
         that comes several times stands for any of its values. ``orderby``, an extension that several
         servers have, names attributes with commas between them, those in descending order behind a minus.
 

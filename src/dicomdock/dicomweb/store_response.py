@@ -22,7 +22,7 @@ from dicomdock.sources import DicomJson, JsonValue, StoreResult, StoreStatus
 _TAG = re.compile(r"[0-9A-Fa-f]{8}\Z")
 _REFERENCED: Final = "00081199"  # Referenced SOP Sequence
 LOOKED_AT: Final = 4096  # characters of it that are searched for secrets
-MAX_EXCERPT: Final = 1 << 15  # bytes read of an answer that is no store response
+MAX_EXCERPT: Final = 1 << 15  # bytes read of an answer that is not a store response
 _FAILED: Final = "00081198"  # Failed SOP Sequence
 _OTHER: Final = "0008119A"  # Other Failures Sequence: failures of what could not even be named
 _INSTANCE: Final = "00081155"  # Referenced SOP Instance UID
@@ -49,7 +49,7 @@ class Outcome:
     results : by SOP Instance UID, of the instances that the answer names.
     reason : why the batch as a whole failed, for those that it does not name.
     others : failures of instances that the answer does not name.
-    said : the beginning of an answer that is no store response; empty for a page.
+    said : the beginning of an answer that is not a store response; empty for a page.
     cause : the error that was raised instead of an answer.
     """
 
@@ -90,7 +90,7 @@ def read(
     redact: Callable[[str], str] = str,
     remarks: Sequence[str] = (),
 ) -> Outcome:
-    """Read an answer of any status and any form; what is no store response gives a reason only.
+    """Read an answer of any status and any form; what is not a store response gives a reason only.
 
     Parameters
     ----------

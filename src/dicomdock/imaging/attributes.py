@@ -78,6 +78,20 @@ def texts(dataset: Dataset | None, keyword: str) -> tuple[str, ...]:
     return tuple(str(item).strip() for item in items)
 
 
+def written(dataset: Dataset | None, keyword: str) -> str:
+    """Return an attribute's text as it stands in the file, also where it is no value of its VR."""
+    if dataset is None or keyword not in dataset:
+        return ""
+    if known := text(dataset, keyword):
+        return known
+    try:
+        raw = dataset.get_item(keyword)
+    except READ_ERRORS:
+        return ""
+    value = raw.value if raw is not None else None
+    return value.decode("ascii", "replace").strip(" \0")[:64] if isinstance(value, bytes) else ""
+
+
 def items(dataset: Dataset | None, keyword: str) -> Sequence[Dataset]:
     """Return a sequence's items, none where it is absent."""
     if dataset is None:

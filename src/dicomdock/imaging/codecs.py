@@ -137,7 +137,7 @@ def decode_frame(frame: bytes, runner: DecodeRunner) -> bytes:
     Raises
     ------
     ValueError
-        The frame is no JPEG, or not of the size that the instance states.
+        The frame is not a JPEG, or not of the size that the instance states.
     """
     from imagecodecs import jpeg8_decode
 
@@ -205,7 +205,7 @@ def _frame_header(frame: bytes) -> tuple[int, int, int, int]:
                 at += 2 + max(2, struct.unpack_from(">H", frame, at + 2)[0])
     except (IndexError, struct.error):
         pass
-    raise ValueError("the frame is no JPEG stream: it has no frame header")
+    raise ValueError("the frame is not a JPEG stream: it has no frame header")
 
 
 for _uid in DECODER_DEPENDENCIES:

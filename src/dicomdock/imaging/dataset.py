@@ -51,7 +51,7 @@ def as_dataset(instance: Instance, *, pixels: bool = True) -> Dataset:
     Raises
     ------
     GeometryError
-        The bytes are no DICOM instance.
+        The bytes are not a DICOM instance.
     """
     if isinstance(instance, Dataset):
         return instance

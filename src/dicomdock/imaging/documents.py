@@ -67,7 +67,7 @@ def read_document(instance: Instance) -> Document:
     Raises
     ------
     GeometryError
-        It is no encapsulated document, or an empty one.
+        It is not an encapsulated document, or an empty one.
     """
     dataset = as_dataset(instance)
     uid = text(dataset, "SOPInstanceUID")
@@ -99,7 +99,7 @@ def pdf_to_dicom(
     Raises
     ------
     InvalidInput
-        The bytes are no PDF.
+        The bytes are not a PDF.
     GeometryError
         There is no source.
     """
@@ -122,7 +122,7 @@ def stl_to_dicom(
     Raises
     ------
     InvalidInput
-        The bytes are no binary STL model, which is the only form DICOM takes.
+        The bytes are not a binary STL model, which is the only form DICOM takes.
     GeometryError
         There is no source, or it states no frame of reference.
     """

@@ -104,7 +104,7 @@ def _overlays(header: Dataset) -> Iterator[_Overlay]:
 
 
 def _is_free(header: Dataset, allocated: int | None, bit: int) -> bool:
-    """Return whether a bit of the pixel data's cells is stated for an overlay, and is no part of a sample."""
+    """Return whether a bit of the pixel data's cells belongs to an overlay, and not to a sample."""
     stored, high = integer(header, "BitsStored"), integer(header, "HighBit")
     if not allocated or allocated != integer(header, "BitsAllocated") or stored is None:
         return False

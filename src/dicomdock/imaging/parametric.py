@@ -69,7 +69,7 @@ def read_parametric_map(instance: Instance) -> ParametricMap:
     Raises
     ------
     GeometryError
-        It is no parametric map, its frames form no volume, or it cannot be decoded.
+        It is not a parametric map, its frames form no volume, or it cannot be decoded.
     """
     dataset = as_dataset(instance)
     if not is_parametric_map(dataset):

@@ -23,7 +23,7 @@ SIGMOID_SPAN = 3.25  # widths beyond which a sigmoid is black or white in 8 bits
 
 
 def windowed(values: npt.NDArray[Any], window: Window) -> Grey:
-    """Return values as 8-bit grey by a window or VOI lookup table; what is no number is black."""
+    """Return values as 8-bit grey by a window or VOI lookup table; what is not a number is black."""
     if window.table is not None:
         return to_bytes(window.table.apply(values), window.table.bits)
     scaled: npt.NDArray[Any] = values.astype(np.float64 if values.dtype.itemsize > 4 else np.float32)

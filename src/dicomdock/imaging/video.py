@@ -53,7 +53,7 @@ def read_video(instance: Instance) -> Video:
     Raises
     ------
     GeometryError
-        It is no video, or an empty one.
+        It is not a video, or an empty one.
     """
     dataset = as_dataset(instance)
     uid = text(dataset, "SOPInstanceUID")

@@ -76,7 +76,7 @@ def read_waveform(instance: Instance) -> list[Channel]:
     Raises
     ------
     GeometryError
-        It is no waveform, or its samples cannot be read.
+        It is not a waveform, or its samples cannot be read.
     """
     from pydicom.waveforms.numpy_handler import multiplex_array
 

@@ -42,7 +42,7 @@ def open_link(arguments: Sequence[str], settings: Settings) -> int:
     Returns
     -------
     int
-        0 when the dock has the link, 2 when the arguments are no link, 1 when it could not be opened.
+        0 when the dock has the link, 2 when the arguments are not a link, 1 when it could not be opened.
     """
     scheme = scheme_of(arguments)
     if scheme is None:

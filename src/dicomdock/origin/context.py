@@ -27,7 +27,7 @@ MAX_FRAMES = 10_000  # numbers in one list of frames
 
 
 class NoInstance(WireError):
-    """A server sent for an instance what is no DICOM instance."""
+    """A server sent for an instance what is not a DICOM instance."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,9 @@ def on_disk(part: Part) -> Iterator[Path]:
         path = Path(file.name)
         with path.open("rb") as written:
             if part10.identify_file(written) is None:
-                raise NoInstance(f"What was sent for {part.resource or 'an instance'} is no DICOM instance.")
+                raise NoInstance(
+                    f"What was sent for {part.resource or 'an instance'} is not a DICOM instance."
+                )
         yield path
 
 

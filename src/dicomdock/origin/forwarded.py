@@ -34,7 +34,7 @@ def networks(addresses: Iterable[str]) -> Sequence[Network]:
     Raises
     ------
     InvalidInput
-        One is no IP address or network.
+        One is not an IP address or network.
     """
     try:
         return tuple(ipaddress.ip_network(address, strict=False) for address in addresses)

@@ -122,7 +122,7 @@ def _converted(
     Raises
     ------
     NoInstance
-        The one that was asked for is no DICOM instance.
+        The one that was asked for is not a DICOM instance.
     """
     for part, path in on_disk_each(parts, strict=strict):
         syntax = transfer_syntax(part, path)

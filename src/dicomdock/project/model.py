@@ -212,7 +212,7 @@ def key_of(name: str, project: Project) -> tuple[int, int]:
     found = _CASE.match(name)
     if found is None or bool(found[2]) != (project.annotations > 1):
         example = "3b" if project.annotations > 1 else "3"
-        raise InvalidInput(f"{name!r} is no case of {project.name}; cases are named like {example}.")
+        raise InvalidInput(f"{name!r} is not a case of {project.name}; cases are named like {example}.")
     return int(found[1]), ord(found[2]) - ord("a") + 1 if found[2] else 1
 
 

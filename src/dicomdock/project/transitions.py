@@ -30,7 +30,7 @@ def why_not(case: Case, project: Project, person: str, others: Sequence[Case]) -
     name = name_of(case, project)
     if case.state is CaseState.OPEN:
         if person not in project.annotators:
-            return f"{person} is no annotator of {project.name}; 'dicomdock project add' makes them one."
+            return f"{person} is not an annotator of {project.name}; 'dicomdock project add' makes them one."
         if case.assigned not in ("", person):
             return f"Case {name} is assigned to {case.assigned}."
         if any(person in (one.person, one.assigned) for one in others):
@@ -38,7 +38,7 @@ def why_not(case: Case, project: Project, person: str, others: Sequence[Case]) -
         return ""
     if case.state is CaseState.SUBMITTED:
         if person not in project.reviewers:
-            return f"{person} is no reviewer of {project.name}; 'dicomdock project add' makes them one."
+            return f"{person} is not a reviewer of {project.name}; 'dicomdock project add' makes them one."
         if person == case.person:
             return f"Case {name} was annotated by {person}; another person reviews it."
         return ""

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final, cast
 
+from dicomdock.dicom.element_encoding import TEXTS, WORD_BYTES
 from dicomdock.errors import WireError
 from dicomdock.sources import Part
 
@@ -19,16 +20,6 @@ MOST = 1 << 30  # bytes of an answer that are looked at, or ...
 GROWN = 64  # ... so many times what was sent, which a server may have decompressed
 PIXEL_DATA: Final = 0x7FE00010
 TRAILING_PADDING: Final = 0xFFFCFFFC
-_TEXT: Final = frozenset(
-    ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT")
-)
-"""Value representations whose values are padded with a blank, UIDs with a NUL."""
-_WORDS: Final = {
-    **dict.fromkeys(("US", "SS", "OW", "AT"), 2),
-    **dict.fromkeys(("UL", "SL", "FL", "OL", "OF"), 4),
-    **dict.fromkeys(("FD", "OD", "UV", "SV", "OV"), 8),
-}
-"""Value representations whose bytes change with the byte order: bytes of a word."""
 
 
 class Comparison(enum.Enum):
@@ -161,9 +152,9 @@ def _plain(element: Any, vr: str) -> bytes:
         value = element.value or b""
     else:  # the character set, which pydicom decodes as it reads
         value = "\\".join([element.value] if isinstance(element.value, str) else element.value).encode()
-    if isinstance(element, RawDataElement) and not element.is_little_endian and vr in _WORDS:
-        size = _WORDS[vr]
+    if isinstance(element, RawDataElement) and not element.is_little_endian and vr in WORD_BYTES:
+        size = WORD_BYTES[vr]
         whole = len(value) // size * size
         words = (value[at : at + size][::-1] for at in range(0, whole, size))
         value = b"".join(words) + value[whole:]
-    return value.rstrip(b" \0") if vr in _TEXT else value
+    return value.rstrip(b" \0") if vr.encode() in TEXTS else value

@@ -9,12 +9,13 @@ arrive. Without them one image is shown at once, alone, and the whole when all o
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -29,18 +30,16 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError, GeometryError
 from dicomdock.imaging.attributes import text
 from dicomdock.imaging.codecs import pixel_array
-from dicomdock.imaging.geometry import VolumePlan, Window, split_series
+from dicomdock.imaging.geometry import VolumePlan, split_series
 from dicomdock.imaging.overlays import has_overlays, overlay_bits
-from dicomdock.imaging.statistics import to_suv
 from dicomdock.imaging.volume import Volume, allocate, fill_slice
 from dicomdock.imaging.volume.pixels import PIXELS
 from dicomdock.viewer.study import read_instance
+from dicomdock.viewer.uptake import SuvFactors, Uptake
 
 LOOK = 0.12  # seconds between two looks into the archive while instances arrive
 FILLERS = 2  # threads; decoding outside the interpreter's lock gains from a second one
 QUIET = 5.0  # seconds in which nothing came of a series although its study is being fetched: it is all here
-SUV_WINDOWS = tuple(Window(most / 2, most, f"0 to {most}", "LINEAR_EXACT") for most in (5, 10, 20))
-"""Usual windows of PET in g/ml; the first one is what it is shown in."""
 CACHED_BYTES = 192 << 20  # of files that were read for the plan and need not be read again for their pixels
 
 
@@ -56,9 +55,7 @@ class Loaded:
     failed : reason by SOP Instance UID, for what could not be read.
     provisional : one image of a series whose other images are not known yet.
     overlays : 1 for each voxel that the images' overlays cover; None while none of them has any.
-    uptake : the volume in Standardized Uptake Values, once all of a PET series has been read; None where it
-        is none, is in them already, or an input is missing.
-    no_uptake : the sentence that names the missing input; empty where there is none.
+    uptake : the volume in Standardized Uptake Values, once all of a PET series has been read.
     """
 
     plan: VolumePlan
@@ -67,8 +64,8 @@ class Loaded:
     failed: dict[str, str] = field(default_factory=dict)
     provisional: bool = False
     overlays: npt.NDArray[np.uint8] | None = None
-    uptake: Volume | None = None
-    no_uptake: str = ""
+    uptake: Uptake = field(default_factory=Uptake)
+    _suv_factors: SuvFactors = field(default_factory=SuvFactors, repr=False)
     _headers: list[Dataset] = field(default_factory=list, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -89,19 +86,25 @@ class Loaded:
     @property
     def displayed(self) -> Volume:
         """The volume in the values that it is shown in: PET as uptake where that can be computed."""
-        return self.volume if self.uptake is None else self.uptake
+        return self.volume if self.uptake.volume is None else self.uptake.volume
 
-    def compute_uptake(self) -> None:
-        """Compute Standardized Uptake Values of PET from what has been read."""
+    def read_headers(self) -> None:
+        """Learn from all headers of PET what makes Standardized Uptake Values of it."""
         headers, self._headers = self._headers, []
-        if self.volume.modality != "PT" or not headers:
-            return
-        try:
-            found = to_suv(self.volume, headers, dtype=np.float32)
-        except GeometryError as error:
-            self.no_uptake = error.reason
-        else:
-            self.uptake = replace(found, windows=SUV_WINDOWS) if found is not self.volume else None
+        if self.volume.modality == "PT":
+            self._suv_factors = SuvFactors(self.volume, headers)
+
+    def uptake_by(self, suv_type: str) -> Uptake:
+        """Compute the volume in Standardized Uptake Values of a type, once all headers have been read."""
+        return self._suv_factors.uptake(self.volume, suv_type)
+
+    async def change_uptake(self, suv_type: Callable[[], str]) -> bool:
+        """Compute the values of a type that may change meanwhile; return whether others are displayed now."""
+        found = await asyncio.to_thread(self.uptake_by, suv_type())
+        if found.suv_type != suv_type():
+            return False  # the later choice is on its way
+        before, self.uptake = self.displayed, found
+        return self.displayed is not before
 
     def _fill_overlays(self, dataset: Dataset) -> None:
         for frame, k in self.plan.places(text(dataset, "SOPInstanceUID")).items():
@@ -167,6 +170,7 @@ class Loader:
     expected : the server's metadata of all instances (PS3.18 §F.2), where they were retrieved.
     due : how many instances the server has; 0 where that is not known.
     choice : which volume of the series, by its place among the plans.
+    suv_type : returns the SUV Type (0054,1006) that PET is shown in, as of ``Uptake``.
     plans : the plans, when they are known already.
     """
 
@@ -180,12 +184,13 @@ class Loader:
         expected: Sequence[DicomJson] = (),
         due: int = 0,
         choice: int = 0,
+        suv_type: Callable[[], str] = lambda: "",
         plans: Sequence[VolumePlan] = (),
     ) -> None:
         self.series = series
         self._archive, self._events, self._arriving = archive, events, arriving
         self._expected, self._due = expected, due
-        self._choice, self._plans = choice, list(plans)
+        self._choice, self._suv_type, self._plans = choice, suv_type, list(plans)
         self._instances: dict[str, ArchivedInstance] = {}
         self._unreadable: dict[str, str] = {}
         self._read: dict[str, Dataset] = {}
@@ -238,7 +243,8 @@ class Loader:
             return
         self._read.clear()
         if not self._closed.is_set():
-            loaded.compute_uptake()
+            loaded.read_headers()
+            loaded.uptake = loaded.uptake_by(self._suv_type())
             self._events.ended(loaded)
 
     def _plan(self) -> list[VolumePlan]:

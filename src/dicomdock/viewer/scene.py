@@ -52,7 +52,7 @@ class ShownVolume:
     volume : the values.
     node : Slicer's node of it.
     shading : the window that was chosen last, before any change by hand.
-    table : Slicer's node of its shades of grey, where these are no straight line; None else.
+    table : Slicer's node of its shades of grey, where these are not a straight line; None else.
     palette : ID of Slicer's node of the colours that it is shown in instead of shades of grey; may be empty.
     inverse : low values are shown bright; None for as the volume states.
     """

@@ -79,18 +79,28 @@ class Call:
         # A pooled connection that died meanwhile is the usual reason: no wait the first time.
         return 0.0 if again == "dropped" and self.tries == 1 else _back_off(self.tries)
 
-    def wait_after_status(self, status: int, retry_after: str, retries: int) -> float | None:
-        """Return the seconds to wait before the next try after this status; None to give up."""
+    def wait_after_status(
+        self, status: int, retry_after: str, retries: int, *, patient: bool = False
+    ) -> float | None:
+        """Return the seconds to wait before the next try after this status; None to give up.
+
+        Parameters
+        ----------
+        retry_after : what the server answered of when to ask again; may be empty.
+        patient : tries that the server asked for do not count.
+        """
         if self.safe:
             limit = min(retries, 1) if status == 500 else retries
             again = status in _RETRIED
         else:
             limit = retries
             again = status in _RETRIED_AFTER_SENDING
+        asked = _retry_after(retry_after)
+        if patient and again and asked is not None and status in _RETRIED_AFTER_SENDING:
+            return min(max(asked, FIRST_WAIT), MAX_WAIT)
         if not again or self.tries >= limit:
             return None
         self.tries += 1
-        asked = _retry_after(retry_after)
         return _back_off(self.tries) if asked is None else min(asked, MAX_WAIT)
 
 

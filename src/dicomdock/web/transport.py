@@ -50,7 +50,7 @@ MIN_SECRET = 6  # characters of a cookie that is hidden in errors; shorter ones 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # RFC 3986 §3.4 without what separates pairs (& ; +) and with ^, because Orthanc does not decode query values.
 _QUERY_SAFE = "!$'()*,/:=?@^-._~"
-_PRINTABLE = "".join(map(chr, range(128)))  # everything but what is no ASCII
+_PRINTABLE = "".join(map(chr, range(128)))  # everything but what is not ASCII
 
 
 class Encoded(str):
@@ -110,8 +110,8 @@ class Http:
     addresses : IP addresses to connect to, where the server's name was looked up and judged before; None to
         look it up at each connection. Behind a proxy, the proxy looks it up.
     remedy : what the user can do where the server refuses the login; the end of a sentence.
-    hold : lets all requests wait where the server answers one of them with Retry-After; without it each waits
-        for itself.
+    hold : lets all requests wait where the server answers one of them with Retry-After, for as long as the
+        hold is patient; without it each waits for itself, for a number of tries.
 
     Raises
     ------
@@ -280,7 +280,9 @@ class Http:
 
     def _final(self, call: Call, response: Response, sent: Request, allow: Container[int]) -> bool:
         """Return whether this answer is the one to return; False to ask again, as prepared in ``call``."""
-        status = response.status
+        status, asked = response.status, response.headers.get("Retry-After", "")
+        if self._hold is not None and not asked:
+            self._hold.answered()
         if status == 400 and call.may_escape():
             # A server that refuses a raw ^ (RFC 3986 is on its side); if escaping helps, it goes on for all.
             response.discard()
@@ -300,11 +302,12 @@ class Http:
             if self._refresh(call, sent, response.headers.get("WWW-Authenticate", "")):
                 response.discard()
                 return False
-        wait = call.wait_after_status(status, response.headers.get("Retry-After", ""), self._options.retries)
+        patient = self._hold is not None and self._hold.patient
+        wait = call.wait_after_status(status, asked, self._options.retries, patient=patient)
         if wait is None:
             raise self._error(call, response)
         response.discard()
-        if self._hold is not None and "Retry-After" in response.headers:
+        if self._hold is not None and asked:
             self._hold.ask(wait)
         self._pause(wait)
         return False

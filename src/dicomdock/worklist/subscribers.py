@@ -51,7 +51,7 @@ class Subscribers:
         NotFound
             There is no such step.
         InvalidInput
-            It is no AE title.
+            It is not an AE title.
         TooManySubscribers
         """
         title = check_ae_title(title)

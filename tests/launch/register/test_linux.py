@@ -86,7 +86,7 @@ def test_unregistering_leaves_nothing_behind(home: Path, system: LinuxRegistrar)
     assert not system.wrapper.exists()
     assert "dicomdock" not in lists.read_text()
     assert "text/html=browser.desktop" in lists.read_text()
-    unregister(system)  # nothing to do is no error
+    unregister(system)  # nothing to do is not an error
 
 
 def test_giving_back_one_scheme_keeps_the_others(system: LinuxRegistrar) -> None:

@@ -359,7 +359,7 @@ def readable(data: bytes) -> Held | None:
     try:
         one = made_of(data)
         return Held(attributes_of(one), data) if one.resource.instance else None
-    except Exception:  # pydicom raises many kinds for what is no DICOM
+    except Exception:  # pydicom raises many kinds for what is not DICOM
         return None
 
 

@@ -41,7 +41,7 @@ class Driver(Protocol):
         """Commit the transaction."""
 
     def rollback(self) -> None:
-        """Roll the transaction back; none is no error."""
+        """Roll the transaction back; none is not an error."""
 
     def close(self) -> None:
         """Close the connection."""

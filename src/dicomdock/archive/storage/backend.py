@@ -126,4 +126,4 @@ class Storage(Protocol):
         """
 
     def discard(self, keys: Sequence[str]) -> Iterator[str]:
-        """Remove files, and return the keys of those that are gone; none is no error."""
+        """Remove files, and return the keys of those that are gone; none is not an error."""

@@ -33,7 +33,7 @@ class BucketObject:
     ----------
     key : below the prefix of the bucket's URL.
     size : bytes.
-    header : what its first bytes hold of the wanted attributes; None where it is no DICOM file.
+    header : what its first bytes hold of the wanted attributes; None where it is not a DICOM file.
     """
 
     key: str

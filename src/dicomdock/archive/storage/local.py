@@ -169,7 +169,7 @@ class LocalFolder:
         path = self.folder / key
         path.stat()  # raises where nothing is there
         if state_of(path) is None:
-            raise OSError(errno.EINVAL, "It is no file, but a folder, a pipe or a device", str(path))
+            raise OSError(errno.EINVAL, "It is not a file, but a folder, a pipe or a device", str(path))
         with path.open("rb") as file:
             head = file.read(HEAD)
             size = os.fstat(file.fileno()).st_size

@@ -97,7 +97,7 @@ class ObjectCache:
         return path
 
     def remove(self, key: str) -> None:
-        """Remove a copy; none is no error."""
+        """Remove a copy; none is not an error."""
         with suppress(OSError):
             self.path(key).unlink()
 

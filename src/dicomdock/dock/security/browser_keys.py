@@ -3,7 +3,7 @@
 A browser keeps its key as one that its scripts can use and cannot read (Web Cryptography API,
 ``extractable`` false), for the dock's own origin, port included. It answers a challenge with it, and the key
 itself is sent only once, to the browser. A program of another account that listens on the dock's port while
-no dock runs gets no key: what it lets the browser sign is no answer to a challenge that a dock has yet to
+no dock runs gets no key: what it lets the browser sign is not an answer to a challenge that a dock has yet to
 draw.
 
 The keys are derived from one secret in a private file; a restarted dock needs no list of them.

@@ -190,7 +190,7 @@ class _Stored:
     ----------
     array : the stored numbers.
     slope, intercept : of the rescale.
-    padding : least and greatest stored number of voxels that are no part of the image; None for none.
+    padding : least and greatest stored number of voxels that are not part of the image; None for none.
     """
 
     array: npt.NDArray[np.generic]
@@ -200,7 +200,7 @@ class _Stored:
 
 
 def _stored(volume: Volume, sop_class: str) -> _Stored:
-    """Return the values as 16 bits; padding, and what is no number, becomes padding."""
+    """Return the values as 16 bits; padding, and what is not a number, becomes padding."""
     array = volume.array
     image = valid(array, volume.padding)
     low, high = (float(array[image].min()), float(array[image].max())) if image.any() else (0.0, 0.0)

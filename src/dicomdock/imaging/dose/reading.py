@@ -61,7 +61,7 @@ def read_dose(instance: Instance) -> Dose:
     Raises
     ------
     GeometryError
-        It is no RT Dose, has no grid, or does not state its scaling, units, type or position; the sentence
+        It is not an RT Dose, has no grid or states no scaling, units, type or position; the sentence
         names what is missing.
     """
     dataset = as_dataset(instance)

@@ -50,8 +50,8 @@ def volumes_from_nifti(data: bytes) -> list[Volume]:
     Raises
     ------
     UnreadableFile
-        It is no NIfTI-1 or -2 file, not of three or four dimensions, or of more time points than NIfTI-1 can
-        hold.
+        It is not a NIfTI-1 or -2 file, not of three or four dimensions, or has more time points than NIfTI-1
+        can hold.
     """
     return _volumes(data, most=MOST_TIME_POINTS)
 
@@ -177,7 +177,7 @@ def segmentation_from_nifti(
     Raises
     ------
     UnreadableFile
-        It is no label map.
+        It is not a label map.
     """
     masks, geometry, remarks = masks_from_nifti(data)
     made = Segmentation.from_masks(masks, geometry, names=names, name=name)
@@ -191,7 +191,7 @@ def masks_from_nifti(data: bytes) -> tuple[dict[int, Mask], VolumeGeometry, tupl
     Raises
     ------
     UnreadableFile
-        It is no label map.
+        It is not a label map.
     """
     (volume,) = _volumes(data, most=1)
     if volume.colour:

@@ -51,7 +51,7 @@ def volume_from_nrrd(data: bytes) -> Volume:
     Raises
     ------
     UnreadableFile
-        It is no NRRD file, keeps its data elsewhere, or has not three dimensions.
+        It is not an NRRD file, keeps its data elsewhere, or has not three dimensions.
     """
     array, header = _read(data)
     array, geometry, remarks = _placed(array, header)
@@ -87,7 +87,7 @@ def segmentation_from_nrrd(
     Raises
     ------
     UnreadableFile
-        It is no NRRD file, or no label map.
+        It is not an NRRD file, or no label map.
     """
     array, header = _read(data)
     array, geometry, remarks = _placed(array, header)

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pydicom.dataset import Dataset
 
 from dicomdock.errors import GeometryError
-from dicomdock.imaging.attributes import first, integer, items, number, numbers, rounding, text
+from dicomdock.imaging.attributes import first, integer, items, number, numbers, rounding, text, written
 from dicomdock.imaging.dataset import reading
 from dicomdock.imaging.geometry.plane import PixelFormat, Plane, Vector
 from dicomdock.imaging.geometry.projection import orientation_of, side_of
@@ -61,14 +61,14 @@ def planes_of(header: Dataset) -> list[Plane]:
     Raises
     ------
     GeometryError
-        It is no image, or one whose frames form no slices (segmentations, whole-slide images).
+        It is not an image, or one whose frames form no slices (segmentations, whole-slide images).
     """
     instance = text(header, "SOPInstanceUID")
     sop_class = text(header, "SOPClassUID")
     rows, columns = integer(header, "Rows"), integer(header, "Columns")
     if not rows or not columns or rows < 0 or columns < 0:
         raise GeometryError(
-            f"The instance is no image: it has no rows and columns ({_kind(header)}).", [instance]
+            f"The instance is not an image: it has no rows and columns ({_kind(header)}).", [instance]
         )
     if max(rows, columns) > MAX_PIXELS:
         raise GeometryError(f"The instance claims {columns} x {rows} pixels.", [instance])
@@ -164,20 +164,28 @@ def _described(plane: Plane, places: Sequence[Dataset | None], image_type: str, 
     """Add what the datasets in ``places`` (the nearest first) say about values, windows and kind."""
     pixels = plane.pixels
     rescale = next((place for place in places if number(place, "RescaleSlope") is not None), None)
-    if rescale is not None:
+    fault, usable = _rescale_fault(places)
+    pixels = replace(pixels, fault=fault)
+    if rescale is not None and usable:
         stated = text(rescale, "RescaleType")
         units = pixels.units if stated.upper() in _NO_UNITS else stated
         pixels = replace(
             pixels,
             slope=number(rescale, "RescaleSlope") or 1.0,
             intercept=number(rescale, "RescaleIntercept") or 0.0,
+            rescaled=True,
             units=units,
         )
     if any(first(place, "ModalityLUTSequence") is not None for place in places):
-        pixels = replace(pixels, lut=True, slope=1.0, intercept=0.0)
+        pixels = replace(pixels, lut=True, slope=1.0, intercept=0.0, rescaled=True, fault="")
     # Units (0054,1001) is what the values of PET are in; a Rescale Type beside it adds nothing.
     units = next((found for place in places if (found := text(place, "Units"))), "")
-    if not units and rescale is not None and any(text(place, "Modality") == "CT" for place in places):
+    if (
+        not units
+        and rescale is not None
+        and usable
+        and any(text(place, "Modality") == "CT" for place in places)
+    ):
         units = "HU"
     if units:
         pixels = replace(pixels, units=units)
@@ -192,6 +200,26 @@ def _described(plane: Plane, places: Sequence[Dataset | None], image_type: str, 
     remark = "The image is a mosaic of slices, and does not state of how many." if "MOSAIC" in kinds else ""
     localizer = any(word in ("LOCALIZER", "SCOUT") for word in kinds[2:])
     return replace(plane, pixels=pixels, windows=windows, localizer=localizer, remark=remark)
+
+
+def _rescale_fault(places: Sequence[Dataset | None]) -> tuple[str, bool]:
+    """Return what is wrong with the rescale that the nearest of ``places`` states, and whether it is usable.
+
+    A slope of 0 would leave nothing of the image, and is written by programs that mean 1, as dcm2niix has it.
+    """
+    for place in places:
+        slope, intercept = (written(place, keyword) for keyword in ("RescaleSlope", "RescaleIntercept"))
+        if not slope and not intercept:
+            continue
+        if not slope:
+            return "There is a Rescale Intercept without a Rescale Slope; values are as stored.", False
+        for name, stated in (("Slope", slope), ("Intercept", intercept)):
+            if stated and number(place, f"Rescale{name}") is None:
+                return f"The Rescale {name} is {stated!r}, which is no number; values are as stored.", False
+        return (
+            "The Rescale Slope is 0, and was taken as 1." if number(place, "RescaleSlope") == 0 else ""
+        ), True
+    return "", True
 
 
 def _padding(header: Dataset, pixels: PixelFormat) -> tuple[float, float] | None:

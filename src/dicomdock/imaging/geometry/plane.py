@@ -26,13 +26,15 @@ class PixelFormat:
     photometric : Photometric Interpretation, as stored.
     bits_allocated, bits_stored, signed : the stored integers; 32 or 64 bits allocated may be floating point.
     slope, intercept : the modality rescale.
+    rescaled : the header states how, by a rescale or a Modality LUT.
+    fault : why the rescale that it states is not used as it is, as a sentence; empty else.
     lut : a Modality LUT replaces slope and intercept.
     floating : Float or Double Float Pixel Data.
     units : of the values after the rescale, as the header names them (``HU``, ``BQML``); may be empty.
     suv_type : which Standardized Uptake Value they are (``BW``, ``LBM``...); empty where they are none.
     inverse : low values are shown bright.
-    padding : least and greatest value, after the rescale, of pixels that are no part of the image; None where
-        there are none.
+    padding : least and greatest value, after the rescale, of pixels that are not part of the image; None
+        where there are none.
     """
 
     photometric: str = "MONOCHROME2"
@@ -41,6 +43,8 @@ class PixelFormat:
     signed: bool = False
     slope: float = 1.0
     intercept: float = 0.0
+    rescaled: bool = False
+    fault: str = ""
     lut: bool = False
     floating: bool = False
     units: str = ""

@@ -223,13 +223,29 @@ def split_series(headers: Iterable[Dataset]) -> list[VolumePlan]:
     for group in groups:
         apart = _differences(group[0], groups[0][0])
         note = f"Its images differ from the others of the series in {apart}." if apart else ""
-        plans += [_remarked(plan, note) if note else plan for plan in _volumes(group)]
+        for plan in _volumes(group):
+            for remark in filter(None, (note, *_rescale_remarks(plan))):
+                plan = _remarked(plan, remark)
+            plans.append(plan)
     plans.sort(key=lambda plan: (plan.lead.localizer, not plan.spatial, -len(plan.planes), plan.lead.number))
     plans = _named_apart(plans)
     if refusals:
         note = f"{len(refusals)} instances of the series are left out: {refusals[0].reason}"
         plans[0] = _remarked(plans[0], note)
     return plans
+
+
+def _rescale_remarks(plan: VolumePlan) -> list[str]:
+    """Return a sentence for each way in which the values of some images are not those that they should be."""
+    formats = [plane.pixels for plane in plan.planes if plane is not None and not plane.pixels.colour]
+    remarks = list(dict.fromkeys(one.fault for one in formats if one.fault))
+    without = sum(not one.rescaled and not one.fault for one in formats)
+    if without and any(one.rescaled and (one.slope, one.intercept) != (1, 0) for one in formats):
+        remarks.append(
+            f"Images without a Rescale Slope among others that have one: {without} of {len(formats)}; their "
+            "values are as stored."
+        )
+    return remarks
 
 
 def _remarked(plan: VolumePlan, note: str) -> VolumePlan:

@@ -83,7 +83,7 @@ def read_report(instance: Instance, sources: Sequence[Dataset] = ()) -> Report:
     Raises
     ------
     GeometryError
-        It is no structured report.
+        It is not a structured report.
     """
     dataset = as_dataset(instance)
     if not is_report(dataset):

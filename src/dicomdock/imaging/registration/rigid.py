@@ -62,7 +62,7 @@ def from_landmarks(moving: npt.ArrayLike, fixed: npt.ArrayLike) -> Alignment:
     if len(before) != len(after) or len(before) < 3:
         raise GeometryError("A registration by landmarks needs three pairs of points at least.")
     if not (np.isfinite(before).all() and np.isfinite(after).all()):
-        raise GeometryError("A landmark is no point.")
+        raise GeometryError("A landmark is not a point.")
     centres = before.mean(axis=0), after.mean(axis=0)
     for points, centre in zip((before, after), centres, strict=True):
         spread = np.linalg.svd(points - centre, compute_uv=False) / np.sqrt(len(points))

@@ -1,7 +1,7 @@
 """Read RT Structure Sets as segmentations: contours become voxels of the slices they lie on.
 
 What the contours of one region in one plane mean together is stated by their Contour Geometric Type:
-``CLOSED_PLANAR`` contours are united, so that an inner one is no hole (a hole is drawn as a keyhole, which
+``CLOSED_PLANAR`` contours are united, so that an inner one is not a hole (a hole is drawn as a keyhole, which
 leads the outline in and out again), ``CLOSEDPLANAR_XOR`` contours are combined by exclusive or. plastimatch
 reads both kinds the same way. A remark names regions with contours inside others, since some programs mean
 holes by them.
@@ -85,7 +85,7 @@ def read_structures(
     Raises
     ------
     GeometryError
-        It is no structure set, or has no regions.
+        It is not a structure set, or has no regions.
     """
     dataset = as_dataset(instance)
     uid = text(dataset, "SOPInstanceUID")

@@ -65,7 +65,7 @@ def read_segmentation(instance: Instance, *, onto: VolumeGeometry | None = None)
     Raises
     ------
     GeometryError
-        It is no segmentation, states no positions, its slices lie on no regular grid, or it cannot be
+        It is not a segmentation, states no positions, its slices lie on no regular grid, or it cannot be
         decoded.
     """
     dataset = as_dataset(instance)

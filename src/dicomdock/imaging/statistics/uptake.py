@@ -52,12 +52,28 @@ def to_suv(
     GeometryError
         An input is missing; the sentence names it.
     """
+    wanted, factor = suv_factor(volume, headers, suv_type)
+    return volume if factor is None else scaled_to_suv(volume, wanted, factor, dtype)
+
+
+def suv_factor(volume: Volume, headers: Sequence[Dataset], suv_type: str = "") -> tuple[str, float | None]:
+    """Return a SUV Type, and what the values are multiplied by to be of it; None where they are already.
+
+    Parameters
+    ----------
+    headers, suv_type : as of ``to_suv``.
+
+    Raises
+    ------
+    GeometryError
+        An input is missing; the sentence names it.
+    """
     stated = suv_type_of(volume.units, volume.suv_type)
     if volume.units in UPTAKE_UNITS and not stated:
         raise GeometryError("No SUV is computed: the units of the images are not those of their SUV Type.")
     wanted = suv_type or stated or "BW"
     if stated and wanted == stated:
-        return volume
+        return wanted, None
     if wanted not in BODIES:
         raise GeometryError(f"No SUV is computed of the type {wanted!r}, only {', '.join(BODIES)}.")
     known = {source[0] for source in volume.sources if source is not None}
@@ -74,13 +90,24 @@ def to_suv(
         factors = [_factor(one, headers, wanted) for one in used]
     if max(factors) - min(factors) > 1e-4 * max(factors):
         raise GeometryError("No SUV is computed: the images state different doses, bodies or times.")
-    array = np.multiply(volume.array, factors[0], dtype=dtype, casting="same_kind")
+    return wanted, factors[0]
+
+
+def scaled_to_suv(volume: Volume, suv_type: str, factor: float, dtype: type[np.floating[Any]]) -> Volume:
+    """Return a volume multiplied by what ``suv_factor`` returned."""
+    array = np.multiply(volume.array, factor, dtype=dtype, casting="same_kind")
     padding = volume.padding
     if padding is not None:  # as the array holds it
-        low, high = np.multiply(np.array(padding), factors[0], dtype=dtype, casting="same_kind")
+        low, high = np.multiply(np.array(padding), factor, dtype=dtype, casting="same_kind")
         padding = (float(low), float(high))
     return replace(
-        volume, array=array, units=unit_of(wanted), suv_type=wanted, padding=padding, windows=(), plan=None
+        volume,
+        array=array,
+        units=unit_of(suv_type),
+        suv_type=suv_type,
+        padding=padding,
+        windows=(),
+        plan=None,
     )
 
 

@@ -26,7 +26,7 @@ class ValueStatistics:
 
     Parameters
     ----------
-    count : of the values; without those that are no number or padding.
+    count : of the values; without those that are not numbers or padding.
     mean, minimum, maximum, median : of the values.
     deviation : their standard deviation, of the region itself (divided by ``count``).
     percentiles : for each of ``PERCENTILES``, with linear interpolation between values.
@@ -46,7 +46,7 @@ def summarize(values: npt.NDArray[Any], padding: tuple[float, float] | None = No
 
     Parameters
     ----------
-    padding : least and greatest value of what is no part of the image.
+    padding : least and greatest value of what is not part of the image.
     """
     numbers = values[valid(values, padding)].astype(np.float64)
     if not numbers.size:

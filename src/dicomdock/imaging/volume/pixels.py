@@ -130,7 +130,7 @@ def valid(values: Array, padding: tuple[float, float] | None) -> npt.NDArray[np.
 
     Parameters
     ----------
-    padding : least and greatest value of what is no part of the image; None where there is none.
+    padding : least and greatest value of what is not part of the image; None where there is none.
     """
     found: npt.NDArray[np.bool_] = np.isfinite(values)
     if padding is not None:

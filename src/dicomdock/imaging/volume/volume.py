@@ -51,7 +51,7 @@ class Volume:
     plan : the plan it was allocated from; None for volumes from elsewhere.
     modality : of the images; may be empty.
     suv_type : which Standardized Uptake Value the values are; empty where they are none.
-    padding : least and greatest value of voxels that are no part of the image; None where there are none.
+    padding : least and greatest value of voxels that are not part of the image; None where there are none.
         Where the slopes of slices give it several values, the least of them stands for all.
     """
 

@@ -127,7 +127,7 @@ def decide(
     ours = any(_origin(profile) == question.origin for profile in profiles)
     if origin.reach == "forbidden":
         return Refused(
-            f"The link leads to {question.host}, an address that is no server of studies; it is not opened."
+            f"The link leads to {question.host}, which is not a server of studies; it is not opened."
         )
     if not (origin.is_encrypted or origin.is_loopback or listed or ours):
         return Refused(
@@ -221,7 +221,7 @@ def _looked_up(
     kinds = {address: reach(ipaddress.ip_address(address)) for address in addresses}
     if "forbidden" in kinds.values():
         return Refused(
-            f"The link's host {question.host} stands for an address that is no server "
+            f"The link's host {question.host} stands for an address that is not a server "
             "of studies; it is not opened."
         )
     private = tuple(address for address, kind in kinds.items() if kind != "public")

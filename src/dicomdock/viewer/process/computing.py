@@ -75,7 +75,7 @@ def _exchange(process: subprocess.Popen[bytes], order: Any) -> tuple[str, Any]:
 def main() -> None:
     """Compute what standard input asks for, until it is closed."""
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print is no answer
+    os.dup2(2, 1)  # what libraries print is not an answer
     if hasattr(os, "nice"):
         os.nice(NICE)
     from dicomdock.viewer.process import filters

@@ -124,7 +124,11 @@ def build(station: Any) -> None:
 
 
 def _help() -> None:
-    with html.Div(classes="dialog-ground", v_if=SHELL.help_open):
+    with html.Div(
+        classes="dialog-ground",
+        v_if=SHELL.help_open,
+        raw_attrs=[f'@click.self="{SHELL.help_open} = false"'],  # beside the keys
+    ):
         with html.Div(
             classes="dialog", raw_attrs=['role="dialog"', 'aria-modal="true"', 'aria-label="Keys"']
         ):
@@ -136,6 +140,6 @@ def _help() -> None:
                             for one in key.split(", "):
                                 html.Kbd(one)
                         html.Td(label)
-            html.P("Pictures are for looking and drawing; this program is no medical device.")
+            html.P("Pictures are for looking and drawing; this program is not a medical device.")
             with html.Div(classes="row"):
                 button("Close", f"{SHELL.help_open} = false", testid="help-close")

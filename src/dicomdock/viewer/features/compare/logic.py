@@ -41,10 +41,12 @@ class CompareLogic:
         self._following = False
         self._named = ("", "")  # the study of the second view, and its series in words
         self.second: tuple[Study, Series] | None = None  # what was last shown in the second view
+        self._loaded: tuple[Loaded, str] | None = None  # of the second view, with its name
         self._offset: float | None = None  # mm between slices that the user brought together
 
         server.controller.compare = self.open
         series.on_studied.append(self._studied)
+        series.on_suv_type.append(self._use_suv_type)
         views.state.bind_changes({views.state.name.layout: self._layout_chosen})
         name = self.state.name
         self.state.bind_changes(
@@ -66,7 +68,7 @@ class CompareLogic:
         """Show a series in the second view, of whichever study of the patient."""
         if self._loader is not None:
             self._loader.close()
-        self._offset = None
+        self._offset = self._loaded = None
         self.second = study, series
         with self.state as data:
             data.compare_uid = series.uid
@@ -92,15 +94,15 @@ class CompareLogic:
 
         def ended(loaded: Loaded) -> None:
             assert self._shown is not None
-            if loaded.uptake is not None:
-                before, self._shown = self._shown, add_volume(self.app, loaded.uptake, series.name)
-                self.views.show(self._shown, [OTHER], refit=False)
-                before.remove(self.app)
+            self._loaded = loaded, series.name
+            if loaded.uptake.volume is not None:
+                self._show_displayed()
             self._shown.set_window(self._shown.volume.window())
             self._shown.changed()
             self.same_window()
             self.follow(AXIAL)
             self.views.refresh_text()
+            self._use_suv_type()  # it may be another by now
 
         def planned(_: Sequence[Any]) -> None: ...
 
@@ -115,8 +117,33 @@ class CompareLogic:
                 later(planned), later(allocated), later(filled), later(ended), later(self.notifications.error)
             ),
             arriving=lambda: self.series.pulling and self._in_study(study),
+            suv_type=self.series.suv_type,
         )
         self._loader.start()
+
+    def _show_displayed(self) -> None:
+        """Show in the second view what is displayed of its series now."""
+        if self._loaded is None:
+            return
+        (loaded, name), before = self._loaded, self._shown
+        self._shown = add_volume(self.app, loaded.displayed, name)
+        self.views.show(self._shown, [OTHER], refit=False)
+        if before is not None:
+            before.remove(self.app)
+
+    def _use_suv_type(self) -> None:
+        if self._loaded is not None and self._loaded[0].uptake.suv_type != self.series.suv_type():
+            asyncio.get_running_loop().create_task(self._show_uptake(self._loaded[0]))
+
+    async def _show_uptake(self, loaded: Loaded) -> None:
+        """Show PET in the values that were chosen."""
+        others = await loaded.change_uptake(self.series.suv_type)
+        if others and self._loaded is not None and self._loaded[0] is loaded:
+            self._show_displayed()
+            assert self._shown is not None
+            self._shown.set_window(self._shown.volume.window())
+            self.same_window()
+            self.views.refresh_text()
 
     def _in_study(self, study: Study) -> bool:
         return self.series.study is not None and self.series.study.uid == study.uid

@@ -87,5 +87,5 @@ class DerivingLogic:
 
 
 def _millimetres(typed: float | str | None) -> float:
-    """Read what stands in a field of the page; what is no number counts as 0, which is refused."""
+    """Read what stands in a field of the page; what is not a number counts as 0, which is refused."""
     return float(typed) if isinstance(typed, (int, float)) else 0.0

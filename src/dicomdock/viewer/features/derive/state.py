@@ -11,7 +11,7 @@ class DeriveState:
 
     Parameters
     ----------
-    smooth_mm, resample_mm : as typed; text where that is no number.
+    smooth_mm, resample_mm : as typed; text where that is not a number.
     deriving : images are being made.
     """
 

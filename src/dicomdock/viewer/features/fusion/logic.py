@@ -40,6 +40,7 @@ class FusionLogic:
         self.state = PageState(server.state, FusionState)
         self._loader: Loader | None = None
         self._over: ShownVolume | None = None
+        self._loaded: tuple[Series, Loaded] | None = None  # what it was made of
         self._study = ""
         self._tried: set[str] = set()  # series that were laid over the others without being asked for
         self._users = False  # the user chose what lies over the images, or that nothing does
@@ -61,6 +62,7 @@ class FusionLogic:
         series.on_studied.append(self._studied)
         series.on_shown.append(self._draw)
         series.on_complete.append(self._propose)
+        series.on_suv_type.append(self._use_suv_type)
 
     @property
     def drawn(self) -> ShownVolume | None:
@@ -173,6 +175,7 @@ class FusionLogic:
             ),
             arriving=lambda: self.series.pulling,
             due=series.due,
+            suv_type=self.series.suv_type,
         )
         loader.start()
 
@@ -194,9 +197,34 @@ class FusionLogic:
             why = next(iter(loaded.failed.values()), "it holds no grey volume with a position in the patient")
             self._refuse(f"{series.name} cannot be shown over other images: {why}.".replace("..", "."))
             return
+        self._loaded = series, loaded
+        self._add_loaded(series, loaded)
+        self._use_suv_type()  # it may be another by now
+
+    def _add_loaded(self, series: Series, loaded: Loaded) -> None:
         volume, words = self._registered(loaded.displayed.straightened())
-        remarks = " ".join(one for one in (words, loaded.no_uptake) if one)
+        remarks = " ".join(one for one in (words, loaded.uptake.why_not) if one)
         self._add(series.name, volume, volume.window(), remarks)
+
+    def _use_suv_type(self) -> None:
+        if self._loaded is not None and self._loaded[1].uptake.suv_type != self.series.suv_type():
+            asyncio.get_running_loop().create_task(self._show_uptake(*self._loaded))
+
+    async def _show_uptake(self, series: Series, loaded: Loaded) -> None:
+        """Show PET in the values that were chosen."""
+        await loaded.change_uptake(self.series.suv_type)
+        if self._loaded != (series, loaded):
+            return
+        before = self._over
+        self._unobserve()
+        self._add_loaded(series, loaded)
+        if before is not None:
+            before.remove(self.app)
+
+    def _unobserve(self) -> None:
+        if self._observed is not None:
+            self._observed[0].RemoveObserver(self._observed[1])
+            self._observed = None
 
     def _registered(self, volume: Volume) -> tuple[Volume, str]:
         """Return a volume in the frame of reference of the images, with a sentence where it was moved."""
@@ -231,10 +259,8 @@ class FusionLogic:
         if self._loader is not None:
             self._loader.close()
             self._loader = None
-        before, self._over = self._over, None
-        if self._observed is not None:
-            self._observed[0].RemoveObserver(self._observed[1])
-            self._observed = None
+        before, self._over, self._loaded = self._over, None, None
+        self._unobserve()
         with self.state as data:
             data.fusion_uid = data.fusion_name = data.fusion_words = data.fusion_unit = ""
             data.fusion_presets = []

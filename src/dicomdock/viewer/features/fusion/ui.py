@@ -9,6 +9,7 @@ from trame.widgets import html
 
 from dicomdock.viewer.features.fusion.state import FusionState
 from dicomdock.viewer.features.series.state import SeriesState
+from dicomdock.viewer.features.series.suv_types import suv_types
 from dicomdock.viewer.page_state import names_of
 from dicomdock.viewer.shell.widgets import TYPED, checkbox, panel, shown, window_fields
 
@@ -18,13 +19,17 @@ FUSION, SERIES = names_of(FusionState), names_of(SeriesState)
 def fusion_panel(server: Any, dose: Callable[[Any], None]) -> None:
     """Build the panel, with ``dose`` at its end."""
     control = server.controller
-    with panel("fusion", "Fusion"):
+    with panel("fusion", "Fusion and dose"):
         html.P(
             "A series of the same frame of reference is shown over the present one, in colours of its own."
         )
+        others = (
+            f"{SERIES.series_list}.filter("
+            f"s => s.kind === 'image' && s.modality !== 'RTDOSE' && s.uid !== {SERIES.series_uid})"
+        )
+        html.P("This study has no other series of images.", v_if=f"!{others}.length")
         with html.Button(
-            v_for=f"one in {SERIES.series_list}.filter("
-            f"s => s.kind === 'image' && s.modality !== 'RTDOSE' && s.uid !== {SERIES.series_uid})",
+            v_for=f"one in {others}",
             key="one.uid",
             classes=(f"['item', one.uid === {FUSION.fusion_uid} ? 'on' : '']",),
             click=(control.fuse, "[one.uid]"),
@@ -46,6 +51,7 @@ def fusion_panel(server: Any, dose: Callable[[Any], None]) -> None:
             _opacity()
             _colours()
             _window(control)
+            suv_types(f"{SERIES.series_list}.some(s => s.uid === {FUSION.fusion_uid} && s.modality === 'PT')")
         dose(server)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class ObjectRow:
-    """An object that is no image.
+    """An object that is not an image.
 
     Parameters
     ----------

@@ -219,7 +219,7 @@ class PresentationLogic:
     def _use_window(self, state: PresentationState, plane: Plane) -> bool:
         """Apply the window for an image; return False where it counts in other values."""
         loaded, shown = self.series.loaded, self.series.shown
-        if loaded is None or shown is None or not shown.grey or loaded.uptake is not None:
+        if loaded is None or shown is None or not shown.grey or loaded.uptake.volume is not None:
             return False
         stated = state.window_of(plane.instance, plane.frame) or identity_window(state, plane.pixels)
         window = window_on(stated, state, plane.pixels)

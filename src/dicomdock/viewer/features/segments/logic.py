@@ -28,6 +28,7 @@ from dicomdock.viewer.autosave import AUTOSAVE_SECONDS, UnsavedWork
 from dicomdock.viewer.engine import SegmentEditor
 from dicomdock.viewer.features.segments.beginning import empty_segments
 from dicomdock.viewer.features.segments.computing import ComputingLogic
+from dicomdock.viewer.features.segments.ranges import Ranges
 from dicomdock.viewer.features.segments.state import SegmentationRow, SegmentsState
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.notifications import Notifications
@@ -69,6 +70,7 @@ class SegmentsLogic:
         self.on_tool: list[Callable[[bool], None]] = []
         self.on_opened: list[Callable[[], None]] = []  # another segmentation is open, or none
 
+        self.on_opened.append(Ranges(server, self.editor, series, self.state).opened)
         self.computing = ComputingLogic(server, self, self.state, notifications)
 
         control = server.controller
@@ -314,7 +316,7 @@ class SegmentsLogic:
         self._update_unsaved()
 
     def _attach(self, current: SegmentationNode, shown: Any) -> None:
-        """Let the editor work on a segmentation over a volume of the scene; that is no change of it."""
+        """Let the editor work on a segmentation over a volume of the scene; that is not a change of it."""
         self.current, self._replacing = (
             None,
             True,

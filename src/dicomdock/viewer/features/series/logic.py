@@ -69,8 +69,10 @@ class SeriesLogic:
         self.on_shown: list[Callable[[], None]] = []
         self.on_complete: list[Callable[[], None]] = []
         self.on_studied: list[Callable[[], None]] = []
+        self.on_suv_type: list[Callable[[], None]] = []  # PET is to be shown in other values
         server.controller.open_series = self.open_series
-        self.state.bind_changes({self.state.name.volume_at: self._volume_chosen})
+        name = self.state.name
+        self.state.bind_changes({name.volume_at: self._volume_chosen, name.suv_type: self._suv_type_chosen})
 
     @property
     def volume(self) -> Any:
@@ -254,6 +256,7 @@ class SeriesLogic:
             expected=self._expected.get(series.uid, ()),
             due=series.due,
             choice=choice,
+            suv_type=self.suv_type,
             plans=() if self.pulling else self._plans.get(series.uid, ()),
         )
         loader.start()
@@ -334,12 +337,13 @@ class SeriesLogic:
     def _ended(self, loaded: Loaded) -> None:
         assert self.series is not None
         self.loaded = loaded
-        if loaded.volume.geometry.sheared or loaded.uptake is not None:
+        in_uptake = loaded.uptake.volume is not None
+        if loaded.volume.geometry.sheared or in_uptake:
             straight = loaded.displayed.straightened()
             refit = straight.geometry is not loaded.volume.geometry
             self._show(loaded, add_volume(self.app, straight, self.series.name), refit=refit)
         assert self.shown is not None
-        if not self.shown.volume.windows and (loaded.uptake is not None or not self._user_window):
+        if not self.shown.volume.windows and (in_uptake or not self._user_window):
             self.shown.set_window(self.guess_window(loaded))
         self.shown.changed()
         with self.state as data:
@@ -352,6 +356,36 @@ class SeriesLogic:
         for callback in self.on_complete:
             callback()
         self._send(rpc.Settled())
+        self._use_suv_type()  # it may be another by now
+
+    def suv_type(self) -> str:
+        """Return the SUV Type that PET is shown in."""
+        return self.state.data.suv_type
+
+    def _suv_type_chosen(self, _suv_type: str) -> None:
+        for callback in self.on_suv_type:
+            callback()
+        self._use_suv_type()
+
+    def _use_suv_type(self) -> None:
+        loaded = self.loaded
+        if loaded is not None and self.state.data.complete and loaded.uptake.suv_type != self.suv_type():
+            asyncio.get_running_loop().create_task(self._show_uptake(loaded))
+
+    async def _show_uptake(self, loaded: Loaded) -> None:
+        """Show PET in the values that were chosen."""
+        others = await loaded.change_uptake(self.suv_type)
+        if self.loaded is not loaded or self.series is None:
+            return
+        if others:
+            self._user_window = False
+            shown = add_volume(self.app, loaded.displayed.straightened(), self.series.name)
+            self._show(loaded, shown, refit=False)
+            for callback in self.on_complete:
+                callback()
+        with self.state as data:
+            data.remarks = [*loaded.plan.remarks, *self._problem(loaded)]
+        self.views.refresh_text()
 
     def _failed(self, why: str) -> None:
         self._send(rpc.Settled())
@@ -367,7 +401,7 @@ class SeriesLogic:
             some = next(iter(loaded.failed.values()))
             many = "1 image" if len(loaded.failed) == 1 else f"{len(loaded.failed)} images"
             problems.append(f"{many} of the series cannot be shown: {some}")
-        return [*problems, loaded.no_uptake] if loaded.no_uptake else problems
+        return [*problems, loaded.uptake.why_not] if loaded.uptake.why_not else problems
 
     def window_touched(self) -> None:
         """The user chose a window himself; arrival does not change it any more."""

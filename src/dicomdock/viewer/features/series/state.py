@@ -39,6 +39,7 @@ class SeriesState:
     arrival_words : how much is here, while it arrives.
     remarks : what is unusual about it.
     empty_title, empty_words : shown where there is no picture.
+    suv_type : SUV Type (0054,1006) that PET is shown in; empty for that of the images, else by body weight.
     kind_3d : it lies in the patient's space, so that it forms a volume.
     """
 
@@ -52,4 +53,5 @@ class SeriesState:
     remarks: list[str] = field(default_factory=list)
     empty_title: str = ""
     empty_words: str = ""
+    suv_type: str = ""
     kind_3d: bool = True

@@ -11,6 +11,7 @@ from dicomdock.api.statistics import Statistics, measure_over, report_of
 from dicomdock.archive import Archive
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError
+from dicomdock.imaging.measurements import unit_text
 from dicomdock.imaging.mesh import meshes_of
 from dicomdock.imaging.segmentation import Segmentation
 from dicomdock.imaging.volume import Volume
@@ -73,6 +74,7 @@ class StatisticsLogic:
         server.controller.save_meshes = self.save_meshes
         segments.editor.segmentation_modified.connect(self._modified)
         segments.on_opened.append(self._forget)
+        series.on_suv_type.append(self._modified)
 
     async def measure(self) -> None:
         """Compute the numbers of all segments as they are now."""
@@ -158,13 +160,13 @@ class StatisticsLogic:
 
     def _measure(self, value: Segmentation, scanned: Volume, series: Resource) -> Statistics:
         headers = headers_of(paths_of(self._archive, series)) if scanned.modality == "PT" else ()
-        return measure_over(value.onto(scanned.geometry), scanned, series, headers)
+        return measure_over(value.onto(scanned.geometry), scanned, series, headers, self.series.suv_type())
 
     def _show(self, found: Statistics) -> None:
         self._found, rows = found, found.rows()
         uptake = any(row["suv_peak"] is not None for row in rows)
         columns = (*SHOWN, *(UPTAKE if uptake else ()))
-        units = {str(row["unit"]) for row in rows if row["unit"]}
+        units = {unit_text(one.unit) for one in found.segments} - {""}
         unit = f" ({', '.join(sorted(units))})" if units else ""
         with self.state as data:
             data.statistics_titles = [

@@ -8,8 +8,8 @@ from typing import Any
 from dicomdock.imaging.geometry import Window
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.features.window.state import WindowState
-from dicomdock.viewer.loading import SUV_WINDOWS
 from dicomdock.viewer.page_state import PageState
+from dicomdock.viewer.uptake import SUV_WINDOWS
 
 # Usual windows of CT in HU, as radiology workstations offer them.
 CT_WINDOWS = (

@@ -8,12 +8,15 @@ from trame.widgets import html
 
 from dicomdock.viewer.features.oblique.ui import oblique_part
 from dicomdock.viewer.features.overlays.state import OverlaysState
+from dicomdock.viewer.features.series.state import SeriesState
+from dicomdock.viewer.features.series.suv_types import suv_types
 from dicomdock.viewer.features.views.state import ViewsState
 from dicomdock.viewer.features.window.state import WindowState
 from dicomdock.viewer.page_state import names_of
 from dicomdock.viewer.shell.widgets import TYPED, button, checkbox, panel, shown, window_fields
 
 WINDOW, VIEWS, OVERLAYS = names_of(WindowState), names_of(ViewsState), names_of(OverlaysState)
+SERIES = names_of(SeriesState)
 
 
 def window_panel(server: Any) -> None:
@@ -33,6 +36,7 @@ def window_panel(server: Any) -> None:
                 html.Span("{{ name }} ")
                 html.Span(shown(f"{WINDOW.preset_values}[i]"), classes="faint")
         window_fields(WINDOW.window_width, WINDOW.window_centre, WINDOW.window_unit, control.set_window)
+        suv_types(f"{SERIES.series_list}.some(s => s.uid === {SERIES.series_uid} && s.modality === 'PT')")
         html.H3("Slab")
         with html.Label():
             html.Input(
