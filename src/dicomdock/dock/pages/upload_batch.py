@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from nicegui import ui
 
+from dicomdock.dicom.names import person_name
 from dicomdock.dock import formatting, widgets
 from dicomdock.dock.bundle import Services
 from dicomdock.dock.pages.transfer_rows import percent, words
@@ -304,7 +305,7 @@ def _rows(
     patient = study = ""
     for group in found:
         about = group.about
-        name = formatting.person_name(about["PatientName"]) or "No patient name"
+        name = person_name(about["PatientName"]) or "No patient name"
         whose = "  ·  ".join(part for part in (name, about["PatientID"]) if part)
         what = "  ".join(
             part for part in (formatting.dicom_date(about["StudyDate"]), about["StudyDescription"]) if part
