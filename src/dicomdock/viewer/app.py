@@ -152,7 +152,13 @@ class Workstation(TrameApp):
             self.server, self.series, self.views, self.saving, self.notifications
         )
         self.presentation = PresentationLogic(
-            self.server, app, self.series, self.views, self.archive, self.notifications
+            self.server,
+            app,
+            self.series,
+            self.views,
+            self.overlays,
+            self.archive,
+            self.notifications,
         )
         self.others = OthersLogic(
             self.server,
