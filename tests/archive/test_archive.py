@@ -536,10 +536,9 @@ def test_nothing_is_indexed_before_its_file_lasts(
         assert [result.status for result in results] == ["stored", "stored"]
     else:
         add(archive, *ct_series(2))
-    # The series' folder, and those above it that are new. Who commits with others syncs its files before.
-    files = ["sync_files"] * (2 if together else 1)
-    assert steps == [*files, "_sync_folder", "_sync_folder", "_sync_folder", "insert_instances"]
-    assert [len(paths) for paths in synced] == ([2, 1] if together else [3])
+    # The series' folder, and those above it that are new.
+    assert steps == ["sync_files", "_sync_folder", "_sync_folder", "_sync_folder", "insert_instances"]
+    assert [len(paths) for paths in synced] == [3], "the note and both files"
 
 
 def test_a_later_version_is_not_touched(archive_settings: Settings) -> None:

@@ -25,7 +25,8 @@ class Commits:
         self.poisoned: set[str] = set()
         self.moves = False
 
-    def __call__(self, _session, pending):
+    def __call__(self, pending, notes):
+        assert len(notes) == len({*notes})
         self.calls.append([item.resource.instance for item in pending])
         assert self.allowed.wait(60)
         for item in pending:
@@ -53,7 +54,8 @@ def store(group: GroupCommit, folder: Path, *uids: str):
         temporary.touch()
         pending.append(PendingInstance(Resource("1.2", "1.3", uid), Header({}), temporary, 0, ""))
     with group.session() as session:
-        return [(item.resource.instance, status) for item, status in group.commit(session, pending)]
+        note = folder / f"{uids}-{threading.get_ident()}"
+        return [(item.resource.instance, status) for item, status in group.commit(session, pending, note)]
 
 
 def waiting(group: GroupCommit) -> int:

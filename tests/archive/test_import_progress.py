@@ -5,7 +5,8 @@ from __future__ import annotations
 import tracemalloc
 from pathlib import Path
 
-from dicomdock.archive.import_progress import Failure, ImportTally
+from dicomdock.archive.import_progress import ImportTally
+from dicomdock.archive.walk import Failure
 
 
 def test_a_step_shows_its_moment_and_the_report_everything() -> None:

@@ -19,12 +19,13 @@ import pytest
 from pydicom.fileset import FileSet
 
 from dicomdock.archive import Archive
-from dicomdock.archive.import_progress import Failure
+from dicomdock.archive.walk import DANGLING, ELSEWHERE, Failure
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import text, texts
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
+from dicomdock.transfer.files import select_files
 from tests.builders import changed, ct_series, write
 from tests.conftest import shared_data
 
@@ -77,6 +78,28 @@ def test_folders_files_and_what_is_no_dicom(archive: Archive, tmp_path: Path) ->
     assert told.conflicting == (single,)
     assert [failure.path.name for failure in told.failed] == ["cut.dcm", "empty.dcm"]
     assert "cut off" in told.failed[0].reason
+
+
+def test_links_that_lead_nowhere_or_elsewhere_are_named(archive: Archive, tmp_path: Path) -> None:
+    """As in data sets of DataLad whose files were not fetched, and folders of links to other disks."""
+    first, second, third = ct_series(3)
+    folder = tmp_path / "in"
+    (file,) = write(folder / "files", [first])
+    (beside,) = write(tmp_path / "beside", [second])
+    write(tmp_path / "elsewhere", [third])
+    (folder / "again").symlink_to("files")
+    (folder / "alone.dcm").symlink_to(beside)
+    (folder / "fetched.dcm").symlink_to(tmp_path / "not" / "there.dcm")
+    (folder / "patient").symlink_to(tmp_path / "elsewhere")
+    (folder / "round").symlink_to("round")
+    told = report(archive, folder)
+    assert (told.stored, told.identical, told.skipped) == (2, 0, 0)
+    reasons = {failure.path.name: failure.reason for failure in told.failed}
+    assert reasons == {"fetched.dcm": DANGLING, "patient": ELSEWHERE, "round": DANGLING}
+    selected = select_files([folder])
+    assert {part.path for part in selected.parts} == {file, folder / "alone.dcm"}
+    assert {Path(one.path).name for one in selected.unsent} == reasons.keys()
+    assert report(archive, folder / "patient").stored == 1
 
 
 def test_the_first_of_two_under_one_uid_is_kept_however_long_it_takes_to_read(

@@ -8,13 +8,14 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from typing import Any
 from unittest.mock import Mock
 
 from dicomdock.dicom import json_model, json_text
 from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.query import Query
+from dicomdock.dock import widgets
 from dicomdock.dock.pages.study_loading import AT_ONCE, OnLoad, StudyLoader
 from dicomdock.dock.services.studies import Found, Listing
 from dicomdock.federation import Join
@@ -96,6 +97,27 @@ def test_rows_are_written_a_few_at_a_time() -> None:
     assert sum(sizes) == STUDIES
     assert max(sizes) <= AT_ONCE <= 1000
     assert turns >= len(sizes) - 1
+
+
+def test_many_rows_are_set_some_at_a_time_while_they_are_wanted() -> None:
+    sizes: list[int] = []
+    grid = Mock()
+
+    def note(rows: Iterable[widgets.Row]) -> None:
+        sizes.append(len([*rows]))
+
+    grid.set_rows = grid.patch_rows = note
+    rows = [widgets.Row(str(number), {}) for number in range(STUDIES)]
+    turns = asyncio.run(turns_during(widgets.Grid.set_many_rows(grid, iter(rows), lambda: True)))
+    assert sum(sizes) == STUDIES
+    assert max(sizes) <= 1000
+    assert turns >= len(sizes) - 1
+    sizes.clear()
+    asyncio.run(widgets.Grid.set_many_rows(grid, iter(rows), lambda: len(sizes) < 3))
+    assert len(sizes) == 3
+    sizes.clear()
+    asyncio.run(widgets.Grid.set_many_rows(grid, iter(()), lambda: True))
+    assert sizes == [0]
 
 
 def test_rows_of_an_earlier_search_end_with_it() -> None:

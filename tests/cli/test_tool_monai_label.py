@@ -6,6 +6,7 @@ import json
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 from tests.api.conftest import archive, made, series  # noqa: F401 - fixtures
 from tests.api.conftest import values as grey
@@ -31,7 +32,7 @@ def test_a_model_from_the_list_to_a_submitted_label(
         words = ("tool", "add", "organs", "--monai-label", far.url, "--token-stdin")
         listed = run(*words, stdin="t0ken-of-it\n")
         assert listed.code == 2 and "greys  segmentation  2 labels  Labels by grey values" in listed.out
-        assert "it has: greys, slide, nameless" in listed.err
+        assert "it has: greys, edit, grow, slide, nameless" in listed.err
         assert "no model 'other'" in run(*words, "--model", "other", stdin="t0ken-of-it\n").err
         assert "2 dimensions" in run(*words, "--model", "slide", stdin="t0ken-of-it\n").err
         assert "declare them in a file" in run(*words, "--model", "nameless", stdin="t0ken-of-it\n").err
@@ -64,6 +65,69 @@ def test_a_model_from_the_list_to_a_submitted_label(
     assert gone.code == 1 and "Traceback" not in gone.err
     with Archive.open(settings) as local:
         assert len(local.instances(Resource(Resource.parse(series).study))) == 6 + 2
+
+
+def test_points_are_sent_as_voxels_of_the_image(run: Run, series, settings: Settings):  # noqa: F811
+    """What the imitation sets are the voxels at the indices that it was sent; numpy says which they are."""
+    with Archive.open(settings) as local:
+        paths = [pydicom.dcmread(part.path) for part in local.retrieve(Resource.parse(series))]
+    first = min(paths, key=lambda one: one.ImagePositionPatient[2])
+    step, origin = (
+        [float(one) for one in first.PixelSpacing][::-1],
+        np.array(first.ImagePositionPatient, float),
+    )
+    across = np.array(first.ImageOrientationPatient, float).reshape(2, 3)
+    inside = origin + 5 * step[0] * across[0] + 2 * step[1] * across[1]  # column 5, row 2 of the first slice
+    other = origin + 7 * step[0] * across[0] + 3 * step[1] * across[1]
+    here, there, far = (",".join(f"{one:.4f}" for one in point) for point in (inside, other, inside + 9999))
+    with answering(server := MonaiLabel()) as url_of:
+        for name in ("edit", "grow", "greys"):
+            added = run("tool", "add", name, "--monai-label", url_of.url, "--model", name, "--yes")
+            assert added.code == 0, added.err
+        ran = run(
+            "tool",
+            "run",
+            "edit",
+            series,
+            "--point",
+            f"liver={here}",
+            "--point",
+            f"left kidney={there}",
+            "--json",
+        )
+        assert ran.code == 0, ran.err
+        assert server.params["label"] == "liver"
+        ((made,),) = (ran.json["segmentations"],)
+        assert {one["label"]: one["voxels"] for one in made["segments"]} == {"liver": 1, "left kidney": 1}
+        with Archive.open(settings) as local:
+            (part,) = local.retrieve(Resource.parse(made["resource"]))
+            drawn = pydicom.dcmread(part.path)
+        frames = drawn.pixel_array.reshape(-1, drawn.Rows, drawn.Columns)
+        segment = [
+            f.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+            for f in drawn.PerFrameFunctionalGroupsSequence
+        ]
+        at = [
+            f.PlanePositionSequence[0].ImagePositionPatient[2] for f in drawn.PerFrameFunctionalGroupsSequence
+        ]
+        assert at == [origin[2]] * 2
+        assert [tuple(map(int, np.argwhere(frame)[0])) for frame in frames] == [(2, 5), (3, 7)]
+        assert segment == [1, 2]
+
+        grown = ("tool", "run", "grow", series, "--point", f"liver={here}", "--point", f"background={there}")
+        assert run(*grown).code == 0
+        assert (len(server.params["foreground"]), len(server.params["background"])) == (1, 1)
+        for name, points, sentence in (
+            ("greys", [f"liver={here}"], "takes no points"),
+            ("edit", [f"lung={here}"], "no label 'lung'"),
+            ("edit", [f"liver={far}"], "lies outside of the images"),
+            ("edit", ["liver=1,2"], "write LABEL=X,Y,Z"),
+            ("edit", ["liver=1,2,nan"], "write LABEL=X,Y,Z"),
+            ("grow", [f"background={here}"], "give it one or more of one label"),
+            ("grow", [], "give it one or more of one label"),
+        ):
+            refused = run("tool", "run", name, series, *(word for one in points for word in ("--point", one)))
+            assert (refused.code != 0, sentence in refused.err) == (True, True), refused.err
 
 
 @pytest.mark.parametrize(

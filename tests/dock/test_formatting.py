@@ -9,29 +9,8 @@ from hypothesis import strategies as st
 from dicomdock.dock import formatting
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("Doe^Jane", "Doe, Jane"),
-        ("Doe^Jane^Q^Dr^MD", "Doe, Jane Q, Dr, MD"),
-        ("Doe", "Doe"),
-        ("^Jane", "Jane"),
-        ("", ""),
-        ("Yamada^Tarou=山田^太郎=やまだ^たろう", "Yamada, Tarou (山田 太郎, やまだ たろう)"),
-        ("=山田^太郎", "山田 太郎"),
-        ({"Alphabetic": "Wang^XiaoDong", "Ideographic": "王^小東"}, "Wang, XiaoDong (王 小東)"),
-        ({"Alphabetic": None}, ""),
-        ("Люкceмбypг", "Люкceмбypг"),
-        ("<b>Pat</b>^x", "<b>Pat</b>, x"),
-    ],
-)
-def test_person_names(value: str | dict[str, str], expected: str):
-    assert formatting.person_name(value) == expected
-
-
 @given(st.text(max_size=80))
-def test_any_text_is_a_person_name_date_and_time(text: str):
-    formatting.person_name(text)
+def test_any_text_is_a_date_and_time(text: str):
     formatting.dicom_date(text)
     formatting.dicom_time(text)
     formatting.age(text, text, text)

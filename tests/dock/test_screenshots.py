@@ -27,6 +27,9 @@ from tests.pictures import COLOURS, picture
 
 SIZES = {"1280": {"width": 1280, "height": 800}, "1920": {"width": 1920, "height": 1080}}
 NARROW = (640, 390)
+HEADER_FITS = """() => [...document.querySelectorAll("header :is(button, a)")].every(
+    (one) => one.scrollWidth <= one.clientWidth + 1 || one.scrollWidth > 180)"""
+"""All names in the header are whole, but those of servers that are longer than 180 pixels."""
 NAMES = ("Doe^Jane", "Yamada^Tarou=山田^太郎=やまだ^たろう", "Buc^Jérôme", "Люкceмбypг", "Müster^Max^^Dr.")
 FILES = "input-folder"
 
@@ -226,6 +229,7 @@ def fits(page: Page) -> None:
     for width in NARROW:
         page.set_viewport_size({"width": width, "height": 800})
         page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
+        page.wait_for_function(HEADER_FITS)
     page.set_viewport_size(SIZES["1280"])
 
 

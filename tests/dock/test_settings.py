@@ -50,6 +50,10 @@ def test_the_archive_is_kept_below_its_limit(dock: RunningDock, page: Page, tmp_
     open_at(page, dock, "/settings")
     held = page.get_by_test_id("archive-holds")
     expect(held).to_contain_text("2 studies, 5 images")
+    page.set_viewport_size({"width": 800, "height": 900})  # long hints, in narrow columns
+    hint = page.locator(".q-field__bottom", has_text="0 for no limit").bounding_box()
+    save = page.get_by_test_id("save-archive").bounding_box()
+    assert hint is not None and save is not None and hint["y"] + hint["height"] <= save["y"]
     page.get_by_test_id("archive-limit").fill("0,0001")
     page.get_by_test_id("save-archive").click()
     expect(page.get_by_text("Removed 1 series")).to_be_visible()

@@ -179,9 +179,14 @@ def test_a_study_opens_in_a_new_tab_by_the_middle_button_and_ctrl(
     introduce(dock.settings, orthanc)
     open_at(page, dock, "/?source=hospital")
     link = page.get_by_test_id("studies").get_by_role("link", name="Doe, Jane")
-    for options in ({"button": "middle"}, {"modifiers": ["ControlOrMeta"]}):
+    elsewhere = rows(page).first.get_by_text("Thorax")
+    for place, options in (
+        (link, {"button": "middle"}),
+        (link, {"modifiers": ["ControlOrMeta"]}),
+        (elsewhere, {"button": "middle"}),
+    ):
         with page.context.expect_page() as opened:
-            link.click(**options)
+            place.click(**options)
         expect(opened.value.locator(".study-page .study-title")).to_contain_text("Doe, Jane")
         assert made[0].study in opened.value.url
         opened.value.close()

@@ -256,7 +256,7 @@ def test_a_reviewer_accepts_and_sends_back(home: Path, page: Page, tmp_path: Pat
         assert len(set(named)) == len(named), "each key once, of two lists"
         assert "Space" not in named, "nothing can be selected"
         page.keyboard.press("Escape")
-        expect(page.get_by_role("dialog")).to_have_count(0)  # while it closes, keys are its own
+        expect(page.get_by_role("dialog")).to_have_count(0)
         expect(cases.first).to_contain_text("to review")
         expect(page.get_by_test_id("work-send-back")).to_be_enabled()
         page.keyboard.press("b")

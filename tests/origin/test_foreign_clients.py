@@ -2,6 +2,7 @@
 
 from io import BytesIO
 
+import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
@@ -12,6 +13,7 @@ from dicomtrolley.wado_rs import WadoRS
 from dicomtrolley.wado_uri import WadoURI
 from dicomweb_client import DICOMwebClient
 from PIL import Image
+from pydicom.sr.codedict import codes
 from requests import Session
 
 from tests import builders
@@ -109,3 +111,46 @@ def test_pictures_are_read_as_the_window_says(client, stored):
     values = stored[0].dataset.pixel_array - 1024.0
     expected = np.clip((values + 524.5) / 999 + 0.5, 0, 1) * 255
     assert np.abs(shown - expected).max() <= 1
+
+
+def test_the_requests_of_monai_labels_data_store(client, server, stored):
+    """What ``monailabel/datastore/dicom.py`` and ``utils/dicom.py`` ask of a server, by its client."""
+    study, series = stored[0].study, stored[0].series
+    (image,) = client.search_for_series(search_filters={"Modality": "CT"})
+    assert image["0020000E"]["Value"] == [series]
+    (meta,) = client.search_for_series(search_filters={"SeriesInstanceUID": series})  # of any study
+    info = pydicom.Dataset.from_json(meta)
+    assert (info.StudyInstanceUID, info.Modality, info.PatientID) == (
+        study,
+        "CT",
+        stored[0].dataset.PatientID,
+    )
+    assert info.RetrieveURL == f"{server.url}/studies/{study}/series/{series}"
+    same(client.retrieve_series(study, series), stored)
+    assert client.search_for_series(search_filters={"Modality": "SEG"}) == []
+    mask = np.zeros((4, 32, 48), np.uint8)
+    mask[1:3, 8:12, 9:20] = 1
+    described = hd.seg.SegmentDescription(
+        1, "liver", codes.SCT.Organ, codes.SCT.Liver, hd.seg.SegmentAlgorithmTypeValues.MANUAL
+    )
+    label = hd.seg.Segmentation(
+        [made.dataset for made in stored],
+        mask,
+        hd.seg.SegmentationTypeValues.BINARY,
+        [described],
+        series_instance_uid=hd.UID(),
+        series_number=300,
+        sop_instance_uid=hd.UID(),
+        instance_number=1,
+        manufacturer="another",
+        manufacturer_model_name="another",
+        software_versions="1",
+        device_serial_number="1",
+    )
+    answer = client.store_instances([label])
+    address = next(value for value in (str(one.value) for one in answer.iterall()) if "/series/" in value)
+    assert address.split("/series/")[1].split("/")[0] == label.SeriesInstanceUID
+    (found,) = client.search_for_series(search_filters={"Modality": "SEG"})
+    (header,) = client.retrieve_series_metadata(study, found["0020000E"]["Value"][0])
+    referenced = pydicom.Dataset.from_json(header, lambda _: b"").ReferencedSeriesSequence[0]
+    assert referenced.SeriesInstanceUID == series  # so the data store knows which image is labelled

@@ -54,7 +54,6 @@ def test_what_is_taken_can_be_written_and_read_again(changes):
         return
     assert parse_tool(declaration(tool), "t") == tool
     assert all(1 <= value <= MAX_VALUE and label.name for value, label in tool.named.items())
-    assert tool.leaves_machine in (True, False)
 
 
 class Answering:

@@ -87,9 +87,12 @@ USUAL = {
     "volumes_playing": False,
     "rendering": False,
     "suv_type": "",
+    "theme": "auto",
 }
 """What the page's controls are set to when it is opened."""
 
+
+BRUSH_MM = "PaintEffectState__brush_diameter_slider__SliderState__value"
 
 PUT_ALL = """(values) => {
     const { state } = window.trame;
@@ -240,9 +243,11 @@ class Screen:
         self.wait(f"s.drawing_uid === '{uid}' && !s.unsaved && !s.busy")
 
     def brush(self) -> None:
-        """Take the brush."""
+        """Take a brush of 10 mm."""
         self.page.keyboard.press("p")
         self.wait("s.drawing_name && s.SegmentEditorState__active_effect_name.endsWith('Paint')")
+        self.put(BRUSH_MM, 10)
+        self.handled()
 
     def measure_distance(self) -> None:
         """Measure from the left to the right of the middle."""

@@ -11,6 +11,7 @@ from dicomdock.viewer.index_page import LOADING, index_page
 
 
 def test_nothing_that_comes_late_replaces_the_page() -> None:
-    page = index_page("name")
+    page = index_page("name", "dark")
+    assert page.startswith('<!doctype html>\n<html data-theme="dark" lang="en"')
     assert f'<div id="app">{LOADING}</div>' in page
     assert not re.findall(r"<script>.*?</script>", page, flags=re.DOTALL)

@@ -13,6 +13,7 @@ from PIL import Image
 from playwright.sync_api import expect
 from pydicom.uid import UltrasoundMultiFrameImageStorage, generate_uid
 
+from dicomdock.config.preferences import Preferences
 from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.documents import pdf_to_dicom, stl_to_dicom
 from dicomdock.imaging.geometry import split_series
@@ -628,8 +629,9 @@ def test_every_panel_has_names_and_contrast_by_axe(screen: Screen) -> None:
         screen.button(f"effect-{name}").click()
         screen.handled()
         assert faults() == [], name
-    for width in (1280, 640, 390):
+    for width, theme in ((1280, "dark"), (640, "light"), (390, "dark")):
         screen.page.set_viewport_size({"width": width, "height": 800})
+        screen.page.emulate_media(color_scheme=theme)
         for tool in ("series", "window", "measure", "fusion", "layout", "volume", "derive"):
             screen.tool(tool)
             screen.handled()
@@ -637,6 +639,63 @@ def test_every_panel_has_names_and_contrast_by_axe(screen: Screen) -> None:
             cut = screen.page.locator(".panel").evaluate("(panel) => panel.scrollWidth > panel.clientWidth")
             assert not cut, f"{tool} at {width} pixels is wider than its panel"
     screen.page.set_viewport_size({"width": 1280, "height": 800})
+    screen.page.emulate_media(color_scheme="light")
+
+
+def test_greys_are_inverted(screen: Screen) -> None:
+    def middle() -> np.ndarray:
+        pixels = screen.pixels().astype(int)
+        rows, columns = (side // 2 for side in pixels.shape[:2])
+        return pixels[rows - 30 : rows + 30, columns - 30 : columns + 30]
+
+    before = middle()
+    screen.page.keyboard.press("i")
+    screen.wait("s.inverted")
+    screen.until(lambda: np.abs(middle() + before - 255).mean() < ALIKE)
+    screen.tool("window")
+    screen.page.get_by_label("Inverted").uncheck()
+    screen.wait("!s.inverted")
+    screen.put("tool", "")  # the view has its size again
+    screen.until(lambda: np.abs(middle() - before).mean() < ALIKE)
+
+
+def test_pictures_are_turned_and_mirrored(screen: Screen) -> None:
+    def middle() -> np.ndarray:
+        pixels = screen.pixels().astype(int)
+        rows, columns = (side // 2 for side in pixels.shape[:2])
+        return pixels[rows - 30 : rows + 30, columns - 30 : columns + 30]
+
+    usual, seen = screen.edges(), middle()
+    assert usual == ["R", "L", "A", "P"]
+    ways = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
+    pictures = [np.rot90(seen, -turns)[:, :: -1 if mirrored else 1] for turns, mirrored in ways]
+    for key, edges, way in (
+        ("t", ["P", "A", "R", "L"], (1, False)),  # clockwise
+        ("m", ["A", "P", "R", "L"], (1, True)),
+        ("t", ["L", "R", "A", "P"], (0, True)),
+    ):
+        screen.page.keyboard.press(key)
+        screen.handled()
+        assert screen.edges() == edges
+        now = middle()  # turned, it can be larger: it fits another side of the view
+        assert ways[int(np.argmin([np.abs(now - one).mean() for one in pictures]))] == way
+    screen.tool("window")
+    screen.button("turn-back").click()
+    screen.handled()
+    assert screen.edges() == usual
+
+
+def test_the_page_has_the_colours_of_the_docks_pages(opened: Opened, screen: Screen) -> None:
+    dark, light = "rgb(22, 27, 30)", "rgb(255, 255, 255)"
+    screen.tool("layout")
+    panel = screen.page.locator(".panel")
+    expect(panel).to_have_css("background-color", light)  # as this browser's system
+    screen.button("theme").select_option(label="Dark")
+    expect(panel).to_have_css("background-color", dark)
+    screen.handled()
+    assert Preferences(opened.settings).theme == "dark"
+    again = screen.page.evaluate("() => fetch('/index.html').then((answer) => answer.text())")
+    assert 'data-theme="dark"' in again  # what a page that is loaded anew begins with
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_a_link_ends_in_the_viewer_and_what_is_looked_at_comes_first(dock: Runni
         screen = in_the_viewer(dock, page)
         # The largest series is looked at; where its images lie is known before one of them is here.
         screen.wait(f"s.series_uid === '{large}' && s.Red_count === {SHAPE[0]}", SECONDS)
-        assert screen.words("tr").startswith("Doe Jane")
+        assert screen.words("tr").startswith("Doe, Jane")
         screen.wait(f"s.arrival_words === '0 of {SHAPE[0]} images have arrived'", SECONDS)
         assert server.given == [first]
         server.gates[first].set()
@@ -188,7 +188,7 @@ def test_the_list_is_one_step_back_and_the_tab_is_named_after_the_study(
     # The first time its page comes in between, until a viewer runs; the second time it leads there at once.
     for _ in range(2):
         screen = into_the_viewer()
-        expect(page).to_have_title("Doe Jane – Head, 2024-01-31")
+        expect(page).to_have_title("Doe, Jane – Head, 2024-01-31")
         page.go_back()
         in_the_list()
     screen = into_the_viewer()

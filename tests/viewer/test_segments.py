@@ -15,7 +15,17 @@ from playwright.sync_api import Locator, expect
 from dicomdock import Archive
 from dicomdock.dicom.resource import Resource
 from dicomdock.imaging.terminology import Terminology, colour_for
-from tests.viewer.conftest import SHAPE, Opened, Screen, folders, made_study, phantom, store, viewing
+from tests.viewer.conftest import (
+    BRUSH_MM,
+    SHAPE,
+    Opened,
+    Screen,
+    folders,
+    made_study,
+    phantom,
+    store,
+    viewing,
+)
 from tests.viewer.editing import Editor, Voxels, box, store_segmentation, until_coloured
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
@@ -34,7 +44,7 @@ HOLE = box((6, 7), (20, 21), (20, 21))
 STRIPES = LARGE & (np.indices(SHAPE)[0] % 3 == 2)
 NOTHING = np.zeros(SHAPE, bool)
 
-BRUSH = "PaintEffectState__brush_diameter_slider__SliderState__value"
+MASK = "VolumeIntensityRangeMaskState__threshold_slider__RangeSliderState"
 
 STARTS: dict[str, Voxels] = {
     "overlap": {"A": LARGE, "B": OTHER},
@@ -157,12 +167,26 @@ def test_logical_operators(editor: Editor, operator: str, start: str, expected: 
     and_back(editor, STARTS[start], after)
 
 
-def test_a_threshold_takes_what_lies_between_two_values(editor: Editor) -> None:
+def test_a_threshold_takes_what_lies_between_two_values(opened: Opened, editor: Editor) -> None:
     editor.open("empty")
     editor.tool("threshold")
+    least, most = (float(phantom().min()), float(phantom().max()))
+    # The mask of values begins with all of them, and sliders go by whole numbers where values are such.
+    editor.screen.wait(f"s.{MASK}__value.join() === '{least:g},{most:g}' && s.{MASK}__step === 1")
+    assert editor.screen.state(BRUSH_MM.replace("__value", "__max_value")) == 40  # mm, half a slice
     for end, value in (("from", "50"), ("to", "120")):
         editor.screen.button(f"threshold-{end}").fill(value)
         editor.screen.button(f"threshold-{end}").press("Enter")
+    chosen = editor.page.locator('[data-testid="threshold-histogram"] rect')
+    expected_ends = [128 * (value - least) / (most - least) for value in (50, 120)]
+
+    def ends() -> list[float]:
+        x, width = (float(chosen.get_attribute(name) or "nan") for name in ("x", "width"))
+        return [x, x + width]
+
+    editor.screen.until(lambda: ends() == pytest.approx(expected_ends))
+    # The fifth view, which is for comparing, shows no volume to draw the preview on.
+    assert "connections but is not optional" not in opened.log
     editor.apply()
     expected = (phantom() >= 50) & (phantom() <= 120)
     after = {"A": expected, "B": OTHER & ~expected}  # it overwrites others, unless told not to
@@ -295,7 +319,7 @@ def test_painting_and_erasing(axial: Editor) -> None:
     axial.slice(10)
     axial.tool("paint")
     axial.number("Brush size", 8)
-    axial.screen.wait(f"s.{BRUSH} === 8")
+    axial.screen.wait(f"s.{BRUSH_MM} === 8")
     axial.screen.handled()
     axial.screen.drag(axial.at(40, 20), axial.at(40, 40))
     axial.done()
@@ -435,7 +459,7 @@ def test_a_number_that_is_being_typed_survives_what_changes_meanwhile(editor: Ed
     size = editor.page.get_by_label("Brush size", exact=True)
     typed(size, "7.5", "resample_mm")
     size.press("Enter")
-    editor.screen.wait(f"s.{BRUSH} === 7.5")
+    editor.screen.wait(f"s.{BRUSH_MM} === 7.5")
     colour = editor.page.get_by_label("Colour of A")
     # While the browser's dialog of colours is open.
     colour.evaluate(

@@ -16,7 +16,9 @@ from dicomdock.config.tools import ToolFolder
 from dicomdock.config.trust import TrustStore
 from dicomdock.dicom.resource import Resource
 from tests.api.test_tools import LABELS, SCRIPT, gone
-from tests.viewer.conftest import Opened, Screen, folders, made_study, phantom, store, viewing
+from tests.servers.canned import answering
+from tests.servers.imitations.monai_label import MonaiLabel
+from tests.viewer.conftest import SHAPE, Opened, Screen, folders, made_study, phantom, store, viewing
 from tests.viewer.editing import until_coloured
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
@@ -82,3 +84,31 @@ def test_tools_run_on_the_shown_series(opened: Opened, screen: Screen, tmp_path:
     expect(screen.button("tool-question")).to_have_count(0)
     assert not TrustStore.for_pixels(settings).origins()
     assert set(opened.made_here()) == before
+
+
+def test_measured_points_are_given_to_an_interactive_model(opened: Opened, screen: Screen) -> None:
+    with answering(server := MonaiLabel()) as far:
+        declared = f'name = "edit"\nmonai_label = "{far.url}"\nmodel = "edit"\npoints = "labels"\n'
+        labels = '[labels]\n1 = "liver"\n2 = "left kidney"\n'
+        ToolFolder(opened.settings).add((declared + labels).encode(), "edit")
+        screen.tool("measure")
+        screen.button("point").click()
+        screen.page.mouse.click(*screen.middle())
+        screen.wait("s.measurements.length === 1 && !s.measuring")
+        screen.button("name-0").fill("liver")
+        screen.button("name-0").press("Tab")
+        screen.handled()
+        screen.tool("segment")
+        screen.wait("s.tool_names.includes('edit')")
+        screen.button("segmenting-tool").select_option("edit")
+        expect(screen.button("tool-hint")).to_contain_text("name them liver, left kidney, background")
+        screen.button("run-tool").click()
+        screen.note("edit is done; its segmentation is a draft")
+        screen.wait("s.drawing_uid && s.draft && !s.busy")
+    (voxel,) = server.params["liver"]
+    k, j, i = (side // 2 for side in SHAPE)
+    assert max(abs(a - b) for a, b in zip(voxel, (i, j, k), strict=True)) <= 1  # the middle of the view
+    assert server.params["left kidney"] == server.params["background"] == []
+    with Archive.open(opened.settings) as archive:
+        found = archive.segmentation(Resource(opened.study, screen.state("drawing_uid")))
+    assert [(one.label, one.mask.count) for one in found.segments] == [("liver", 1)]

@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # libraries of images are slow to import
     from dicomdock.api.segmentation import Kind, Segmentation
     from dicomdock.api.statistics import Statistics
     from dicomdock.api.targets import TargetTable
+    from dicomdock.api.tool_points import LabelledPoint
     from dicomdock.api.volume import Volume
     from dicomdock.archive.adoption import Finding
     from dicomdock.archive.eviction import Eviction
@@ -422,6 +423,7 @@ class Archive:
         series: Resource | str,
         *,
         volume: str | None = None,
+        points: Sequence[LabelledPoint] = (),
         progress: Callable[[str], object] = lambda _line: None,
     ) -> Segmentation:
         """Run a tool on a series and store its segmentation as a draft, in the study of the images.
@@ -430,10 +432,13 @@ class Archive:
         ----------
         name : of a tool that ``dicomdock tool add`` has declared.
         volume : which volume, where the series holds several.
+        points : for an interactive model.
         progress : is called with each line that the tool says.
 
         Raises
         ------
+        InvalidInput
+            The points are not those that the tool takes.
         NotFound, ProfileError
             There is no such tool, its declaration cannot be used, or pixels may not be sent to its address.
         NotInArchive
@@ -446,7 +451,7 @@ class Archive:
         from dicomdock.api.tools import Job, run_on_series
         from dicomdock.config.tools import ToolFolder
 
-        job = Job(ToolFolder(self._settings).get(name), self._settings, volume)
+        job = Job(ToolFolder(self._settings).get(name), self._settings, volume, points=points)
         with closing(run_on_series(self, job, resource_of(series, "series"))) as work:
             while True:
                 try:

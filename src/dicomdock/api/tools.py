@@ -11,9 +11,11 @@ from datetime import datetime
 from pathlib import Path
 
 from dicomdock.api import instances as reading
+from dicomdock.api import tool_points
 from dicomdock.api.files import write_volume
 from dicomdock.api.home import Home
 from dicomdock.api.segmentation import Segmentation, read
+from dicomdock.api.tool_points import LabelledPoint
 from dicomdock.api.volume import Volume, fill, plan_named
 from dicomdock.archive.storage.local import disk_errors
 from dicomdock.config.settings import Settings
@@ -45,6 +47,7 @@ class Job:
     settings : of the user, with secrets and what pixels may be sent to.
     volume : name of the volume, where the series holds several.
     cancelled : set by another thread to end it.
+    points : for a model that takes them.
     own_group : False in a process whose group is killed as a whole.
     """
 
@@ -53,6 +56,7 @@ class Job:
     volume: str | None = None
     cancelled: threading.Event | None = None
     own_group: bool = True
+    points: Sequence[LabelledPoint] = ()
 
 
 def run_on_series(home: Home, job: Job, series: Resource) -> Generator[Step, None, Segmentation]:
@@ -62,12 +66,15 @@ def run_on_series(home: Home, job: Job, series: Resource) -> Generator[Step, Non
     ------
     ToolError, TimedOut, Cancelled
         It failed, gave what cannot be used, took too long, or was cancelled.
+    InvalidInput
+        The points are not those that the tool takes.
     GeometryError
         The series forms no volume with a position in the patient, or the labels are not on its grid.
     ProfileError, Unreachable, TransactionError, AuthenticationError
         Of a tool that is a service.
     """
     tool = job.tool
+    tool_points.check(tool, job.points)
     if tool.origin is not None:
         require_allowed(job.settings, tool.origin, f"The tool {tool.name}")
     run = Run(tool.name, tool.timeout, job.cancelled or threading.Event())
@@ -90,18 +97,22 @@ def run_on_series(home: Home, job: Job, series: Resource) -> Generator[Step, Non
                 given = folder / "input"
                 _copy(paths, given)
         run.check()
-        data = yield from _answer(job, run, folder, given)
+        data = yield from _answer(job, run, folder, given, sent)
         run.check()
         yield run.step("reading the answer")
         return _segmentation(tool, data, outline, sent)
 
 
-def _answer(job: Job, run: Run, folder: Path, given: Path) -> Generator[Step, None, bytes]:
+def _answer(
+    job: Job, run: Run, folder: Path, given: Path, sent: VolumeGeometry
+) -> Generator[Step, None, bytes]:
     tool = job.tool
     if tool.monai_label:
         from dicomdock.tools.monai_label import infer
 
-        labels: bytes = yield from infer(tool, job.settings, given, run)
+        labels: bytes = yield from infer(
+            tool, job.settings, given, run, tool_points.parameters(tool, job.points, sent)
+        )
         return labels
     if tool.endpoint:
         if given.is_dir():

@@ -76,9 +76,7 @@ class Archive:
         self._index = index
         self._integrity = IntegrityCheck()
         self._metadata = MetadataCache(files.root)
-        self._together = GroupCommit(
-            files.incoming, partial(commit, files, index, origin="", made_here=False, synced=True)
-        )
+        self._together = GroupCommit(files.incoming, partial(commit, files, index))
         self.retention = Retention(files, index, limit)
         self.query_cache = QueryCache(index, read_only=files.read_only)
         self.worklist = SideDatabase(index, "worklist", read_only=files.read_only)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.engine import Index
@@ -30,21 +31,45 @@ from dicomdock.archive.storage.sessions import Announcement, Session
 from dicomdock.dicom.resource import Resource
 
 
-def commit(
+def prepare(
     files: Files,
     index: Index,
     session: Session,
     pending: Sequence[PendingInstance],
     *,
-    origin: str,
-    made_here: bool,
-    synced: bool = False,
+    origin: str = "",
+    made_here: bool = False,
+) -> Path:
+    """Write the note of a commit and sync it with the temporary files; return the note.
+
+    Many writers do so side by side, also while a commit goes on. Whoever called it calls ``Session.finished``
+    after the commit.
+    """
+    with disk_errors("Writing to the archive"):
+        keys = [(item.key(files.storage), item) for item in pending]
+        digests = {key: item.digest for key, item in keys}
+        remarks = {key: item.remarks for key, item in keys if item.remarks}
+        note = session.announce(Announcement(digests, origin, made_here, remarks))
+        files.reached("commit: announced")
+        placement(files, index).prepare(note, pending)
+        files.reached("commit: synced")
+    return note
+
+
+def commit(
+    files: Files,
+    index: Index,
+    pending: Sequence[PendingInstance],
+    notes: Sequence[Path],
+    *,
+    origin: str = "",
+    made_here: bool = False,
 ) -> list[tuple[PendingInstance, AddStatus]]:
-    """Sync temporary files, move them into the archive and insert their rows.
+    """Move temporary files into the archive and insert their rows.
 
     Parameters
     ----------
-    synced : the files are durable already.
+    notes : with which they were prepared.
 
     Returns
     -------
@@ -53,12 +78,6 @@ def commit(
     placing = placement(files, index)
     with disk_errors("Writing to the archive"):
         keys = {item.resource: item.key(files.storage) for item in pending}
-        digests = {keys[item.resource]: item.digest for item in pending}
-        remarks = {keys[item.resource]: item.remarks for item in pending if item.remarks}
-        note = session.announce(Announcement(digests, origin, made_here, remarks))
-        files.reached("commit: announced")
-        placing.prepare(note, pending, synced=synced)
-        files.reached("commit: synced")
         with index.writing() as connection:
             there = known_rows(connection, (item.resource for item in pending))
             fresh = [item for item in pending if item.resource not in there]
@@ -67,7 +86,7 @@ def commit(
             placed = [*fresh, *changed]
             back = _cancel_deletions(connection, [keys[item.resource] for item in placed])
             old = [item.key(files.storage, there[item.resource][1]) for item in changed]
-            placing.place(connection, placed, old)
+            placing.place(connection, notes, placed, old)
             files.reached("commit: renamed")
             now = time.time()
             new = [item for item in placed if not item.repair]
@@ -84,7 +103,6 @@ def commit(
             replace_rows(connection, replaced, origin=origin, made_here=made_here, at=now)
             files.reached("commit: rows inserted")
         files.reached("commit: committed")
-        session.finished(note)
         placing.finish(placed)
         late: list[tuple[PendingInstance, AddStatus]] = []
         for item in others:

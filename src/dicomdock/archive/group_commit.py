@@ -17,7 +17,7 @@ from dicomdock.archive.storage.sessions import Session
 from dicomdock.dicom.resource import Resource
 
 Late = list[tuple[PendingInstance, AddStatus]]
-Commit = Callable[[Session, Sequence[PendingInstance]], Late]
+Commit = Callable[[Sequence[PendingInstance], Sequence[Path]], Late]
 
 MOST = 256  # instances in one commit
 
@@ -27,6 +27,7 @@ class _Ticket:
     """What one writer waits for."""
 
     pending: Sequence[PendingInstance]
+    note: Path
     turn: threading.Event = field(default_factory=threading.Event)  # done, or to commit for all who wait
     done: bool = False
     late: Late = field(default_factory=list)
@@ -45,8 +46,8 @@ class GroupCommit:
     Parameters
     ----------
     incoming : the folder of the sessions.
-    commit : commits instances whose temporary files lie in a session, and returns those that another process
-        had stored meanwhile.
+    commit : commits instances that were prepared with these notes, and returns those that another process had
+        stored meanwhile.
     """
 
     def __init__(self, incoming: Path, commit: Commit) -> None:
@@ -73,14 +74,18 @@ class GroupCommit:
             if last:
                 shared.session.close()
 
-    def commit(self, session: Session, pending: Sequence[PendingInstance]) -> Late:
+    def commit(self, session: Session, pending: Sequence[PendingInstance], note: Path) -> Late:
         """Commit instances, together with those of others, and wait until they are durable.
+
+        Parameters
+        ----------
+        note : with which they were prepared.
 
         Returns
         -------
         Those that another process or writer had stored meanwhile, with the status that results.
         """
-        ticket = _Ticket(pending)
+        ticket = _Ticket(pending, note)
         with self._lock:
             self._waiting.append(ticket)
             first, self._busy = not self._busy, True
@@ -122,7 +127,8 @@ class GroupCommit:
 
     def _commit_all(self, session: Session, tickets: Sequence[_Ticket]) -> None:
         try:
-            late = self._commit(session, [item for ticket in tickets for item in ticket.pending])
+            pending = [item for ticket in tickets for item in ticket.pending]
+            late = self._commit(pending, [ticket.note for ticket in tickets])
         except BaseException as error:  # noqa: BLE001 - raised by whoever waits for it
             with self._lock:
                 self._forget(session)  # its note is for the next one who opens the archive

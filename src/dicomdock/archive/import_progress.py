@@ -7,23 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar, overload
 
+from dicomdock.archive.walk import Failure
 from dicomdock.archive.writer import AddResult
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A file that could not be imported, or that something is odd about.
-
-    Parameters
-    ----------
-    path : the file or folder.
-    reason : why, or what, in a sentence.
-    """
-
-    path: Path
-    reason: str
 
 
 class _Begun(Sequence[T]):

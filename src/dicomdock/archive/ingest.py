@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
-from dicomdock.archive.import_progress import Failure, ImportProgress, ImportTally
+from dicomdock.archive.import_progress import ImportProgress, ImportTally
 from dicomdock.archive.packed import (
     DICOMDIR,
     UNPACK_ERRORS,
@@ -26,6 +25,7 @@ from dicomdock.archive.packed import (
     other_packing,
 )
 from dicomdock.archive.pending import PendingInstance
+from dicomdock.archive.walk import Failure, cause, files_below
 from dicomdock.archive.writer import ArchiveWriter
 from dicomdock.dicom.part10 import HEAD, is_dicomdir, looks_like_dicom
 from dicomdock.errors import InvalidInput, WireError
@@ -107,16 +107,10 @@ def _files(paths: Iterable[Path]) -> Iterator[_Found]:
             yield path
             yield from _named_by(path)
             continue
-        unreadable: list[OSError] = []
-        for folder, folders, names in os.walk(path, onerror=unreadable.append):
-            folders.sort()
-            for name in sorted(names):
-                yield Path(folder, name)
-                if name.casefold() == DICOMDIR:
-                    yield from (one for one in _named_by(Path(folder, name)) if isinstance(one, Failure))
-            yield from (Failure(Path(error.filename or path), _cause(error)) for error in unreadable)
-            unreadable.clear()
-        yield from (Failure(Path(error.filename or path), _cause(error)) for error in unreadable)
+        for found in files_below(path):
+            yield found
+            if isinstance(found, Path) and found.name.casefold() == DICOMDIR:
+                yield from (one for one in _named_by(found) if isinstance(one, Failure))
 
 
 def _named_by(path: Path) -> Iterator[_Found]:
@@ -142,7 +136,7 @@ def _members(path: Path) -> Iterator[_Found]:
     except WireError as error:
         yield Failure(path, str(error))
     except OSError as error:
-        yield Failure(path, _cause(error))
+        yield Failure(path, cause(error))
 
 
 def _read_member(writer: ArchiveWriter, member: Member) -> _Read:
@@ -157,7 +151,7 @@ def _read_member(writer: ArchiveWriter, member: Member) -> _Read:
     except UNPACK_ERRORS as error:
         return Failure(member.name, f"It cannot be unpacked: {str(error) or type(error).__name__}.")
     except OSError as error:
-        return Failure(member.name, _cause(error))
+        return Failure(member.name, cause(error))
 
 
 def _received(writer: ArchiveWriter, name: Path, head: bytes, rest: Iterator[bytes]) -> _Read:
@@ -184,8 +178,4 @@ def _read(writer: ArchiveWriter, path: Path) -> _Read:
     except WireError as error:
         return Failure(path, str(error))
     except OSError as error:
-        return Failure(path, _cause(error))
-
-
-def _cause(error: OSError) -> str:
-    return f"It cannot be read: {error.strerror or error}."
+        return Failure(path, cause(error))

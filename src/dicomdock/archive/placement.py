@@ -30,24 +30,21 @@ _OF_SESSION = "SELECT path FROM upload WHERE session = ?"
 class Placement(Protocol):
     """How the files of one commit reach their storage."""
 
-    def sync(self, items: Sequence[PendingInstance]) -> None:
-        """Make the files durable of a writer that commits together with others, before its commit."""
-
-    def prepare(self, note: Path, pending: Sequence[PendingInstance], *, synced: bool) -> None:
-        """Do what takes long, before the index is locked.
-
-        Parameters
-        ----------
-        synced : the files are durable already.
-        """
+    def prepare(self, note: Path, pending: Sequence[PendingInstance]) -> None:
+        """Do what takes long, before the index is locked."""
 
     def place(
-        self, connection: Connection, items: Sequence[PendingInstance], replaced: Sequence[str]
+        self,
+        connection: Connection,
+        notes: Sequence[Path],
+        items: Sequence[PendingInstance],
+        replaced: Sequence[str],
     ) -> None:
         """Bring files to where they belong, under the lock.
 
         Parameters
         ----------
+        notes : with which they were prepared.
         replaced : keys of the files that they replace.
         """
 
@@ -66,17 +63,14 @@ class InFolder:
     def __init__(self, files: Files, folder: LocalFolder) -> None:
         self._files, self._folder = files, folder
 
-    def sync(self, items: Sequence[PendingInstance]) -> None:
-        """Sync the files: each writer does so for its own, while the commit before goes on."""
-        sync_files([item.temporary for item in items])
-
-    def prepare(self, note: Path, pending: Sequence[PendingInstance], *, synced: bool) -> None:
-        """Sync the note, and the files."""
-        sync_files([note, *(item.temporary for item in pending if not synced)])
+    def prepare(self, note: Path, pending: Sequence[PendingInstance]) -> None:
+        """Sync the files and the note."""
+        sync_files([note, *(item.temporary for item in pending)])
 
     def place(
         self,
         connection: Connection,  # noqa: ARG002 - of the protocol
+        notes: Sequence[Path],  # noqa: ARG002
         items: Sequence[PendingInstance],
         replaced: Sequence[str],  # noqa: ARG002
     ) -> None:
@@ -92,20 +86,9 @@ class InBucket:
 
     def __init__(self, files: Files, objects: ObjectStore, index: Index) -> None:
         self._files, self._objects, self._index = files, objects, index
-        self._session = ""
 
-    def sync(self, items: Sequence[PendingInstance]) -> None:
-        """Do nothing: objects are durable once they are uploaded."""
-
-    def prepare(
-        self,
-        note: Path,
-        pending: Sequence[PendingInstance],
-        *,
-        synced: bool,  # noqa: ARG002 - of the protocol
-    ) -> None:
+    def prepare(self, note: Path, pending: Sequence[PendingInstance]) -> None:
         """List the objects in the index, and upload those that it does not have yet."""
-        self._session = session_of(note)
         with self._index.writing() as connection:
             there = known_rows(connection, (item.resource for item in pending))
             # What is restored has a row already, and is uploaded under the lock, as nothing may list it.
@@ -114,20 +97,25 @@ class InBucket:
                 for item in pending
                 if item.resource not in there or (item.replace and there[item.resource][1] != item.digest)
             ]
-            announce(connection, self._session, [self._key(item) for item in wanted])
+            announce(connection, session_of(note), [self._key(item) for item in wanted])
         self._files.reached("upload: announced")
         self._upload(wanted)
         self._files.reached("upload: done")
 
     def place(
-        self, connection: Connection, items: Sequence[PendingInstance], replaced: Sequence[str]
+        self,
+        connection: Connection,
+        notes: Sequence[Path],
+        items: Sequence[PendingInstance],
+        replaced: Sequence[str],
     ) -> None:
         """See that the objects are still listed; else they were deleted meanwhile, and are uploaded again."""
         ensure_table(connection)  # the index may have been rebuilt meanwhile
-        listed = {*connection.column(_OF_SESSION, self._session)}
+        sessions = [session_of(note) for note in notes]
+        listed = {key for session in sessions for key in connection.column(_OF_SESSION, session)}
         self._upload([item for item in items if self._key(item) not in listed])
         placed = {self._key(item) for item in items}
-        connection.execute("DELETE FROM upload WHERE session = ?", self._session)
+        connection.execute_many("DELETE FROM upload WHERE session = ?", [(one,) for one in sessions])
         # Whoever else uploads the same gives up nothing that has a row.
         connection.execute_many("DELETE FROM upload WHERE path = ?", [(key,) for key in placed])
         doom(connection, [*(listed - placed), *(key for key in replaced if key not in placed)])

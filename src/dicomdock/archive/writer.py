@@ -19,13 +19,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from dicomdock.archive.commit import commit
+from dicomdock.archive.commit import commit, prepare
 from dicomdock.archive.group_commit import GroupCommit
 from dicomdock.archive.index.attributes import WANTED
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.queries import digests, known_rows
 from dicomdock.archive.pending import AddStatus, PendingInstance
-from dicomdock.archive.placement import placement
 from dicomdock.archive.storage.files import Files
 from dicomdock.archive.storage.local import disk_errors, mapped
 from dicomdock.archive.storage.sessions import Session
@@ -338,19 +337,17 @@ class ArchiveWriter:
         """Commit a group; after a failure nothing more is tried."""
         try:
             if self._failure is None:
+                origin, made_here = self._origin, self._made_here
+                note = prepare(
+                    self._files, self._index, self._session, group, origin=origin, made_here=made_here
+                )
                 if self._together is not None:
-                    with disk_errors("Writing to the archive"):
-                        placement(self._files, self._index).sync(group)
-                    outcomes = self._together.commit(self._session, group)
+                    outcomes = self._together.commit(self._session, group, note)
                 else:
                     outcomes = commit(
-                        self._files,
-                        self._index,
-                        self._session,
-                        group,
-                        origin=self._origin,
-                        made_here=self._made_here,
+                        self._files, self._index, group, [note], origin=origin, made_here=made_here
                     )
+                self._session.finished(note)
                 # One group is committed at a time, and flush reads this only when none is.
                 self._late += [AddResult(one.resource, status, one.size) for one, status in outcomes]
         except BaseException as error:  # noqa: BLE001 - the job boundary: raised by register and flush

@@ -220,16 +220,24 @@ def run(
         str,
         typer.Option(metavar="NAME", help="The volume, where a series holds several.", show_default=False),
     ] = "",
+    point: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LABEL=X,Y,Z", help="In a label, or background; mm, LPS. Repeat it.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Run a tool on series of the archive; its segmentation is stored in their study as a draft."""
     console: Console = context.obj
     from dicomdock.api.archive import Archive
+    from dicomdock.api.tool_points import LabelledPoint
     from dicomdock.api.tools import Job
     from dicomdock.config.tools import ToolFolder
 
     declared = ToolFolder(console.settings).get(name)
     _allowed(console, declared, sure=False)
-    job = Job(declared, console.settings, volume or None)
+    points = [LabelledPoint.parse(one) for one in point or ()]
+    job = Job(declared, console.settings, volume or None, points=points)
     done: list[JsonValue] = []
     failures: list[JsonValue] = []
     last: DicomdockError | None = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from dicomdock.config.tools import Tool
     from dicomdock.tools.monai_label import Info, Model
 
+POINTS: Mapping[str, Literal["labels", "foreground"]] = {"deepedit": "labels", "deepgrow": "foreground"}
+"""How the interactive kinds of models take points."""
 SECONDS = 60.0  # that a server may take to list its models
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A model of MONAI Label.", show_default=False)]
 
@@ -50,6 +53,7 @@ def declared_by(console: Console, name: str, url: str, model: str, secret: str, 
         version=found.version,
         manufacturer=found.name[:64],
         description=described,
+        points=POINTS.get(chosen.kind, ""),
         labels={str(value): label for value, label in chosen.labels.items()},
     )
     if sure:

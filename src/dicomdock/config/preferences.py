@@ -6,6 +6,9 @@ from dicomdock.config.settings import Settings
 from dicomdock.config.toml_file import JsonFile, Table
 from dicomdock.dicom.json_model import JsonValue
 
+THEMES = ("auto", "light", "dark")
+"""The colours of the pages and of the viewer: as the system has them, or always these."""
+
 
 class Preferences:
     """Small JSON values by name (theme, columns), in ``preferences.json`` of the state folder."""
@@ -18,6 +21,12 @@ class Preferences:
         """Return a preference, or the default where the user has none."""
         value: JsonValue = self._values.get(name, default)
         return value
+
+    @property
+    def theme(self) -> str:
+        """One of ``THEMES``."""
+        chosen = self.get("theme")
+        return chosen if isinstance(chosen, str) and chosen in THEMES else THEMES[0]
 
     def set(self, name: str, value: JsonValue) -> None:
         """Store a preference; None removes it.

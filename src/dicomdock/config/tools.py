@@ -99,6 +99,8 @@ class Tool:
     Parameters
     ----------
     name : what the user calls it; the Segment Algorithm Name.
+    points : of an interactive model of MONAI Label: a list for each label (DeepEdit), or those in and outside
+        of one (Deepgrow); empty for a model without.
     labels : value of the label map -> a name, or a table of name, category, type, modifier, region.
     """
 
@@ -107,6 +109,7 @@ class Tool:
     endpoint: str = setting("", "the address that a series is posted to")
     monai_label: str = setting("", "the address of a MONAI Label server")
     model: str = setting("", "the model of a MONAI Label server")
+    points: Literal["", "labels", "foreground"] = ""
     input: Literal["nifti", "dicom"] = "nifti"
     output: Literal["labels", "seg"] = "labels"
     timeout: float = setting(1800.0, "seconds that it may take for one series", least=0.1, most=7 * 86400)
@@ -138,11 +141,6 @@ class Tool:
         if not self.address:
             raise InvalidInput(f"The tool {self.name!r} is a program of this machine and has no address.")
         return Endpoint(f"tool {self.name}", self.address)
-
-    @property
-    def leaves_machine(self) -> bool:
-        """Whether pixels leave this machine when it runs."""
-        return self.origin is not None and not self.origin.is_loopback
 
     @property
     def sends(self) -> str:
@@ -320,6 +318,8 @@ def _check(tool: Tool) -> None:
             raise ProfileError("model is missing: which one of the server's.")
         if tool.input != "nifti" or tool.output != "labels":
             raise ProfileError("A MONAI Label server takes and gives NIfTI; leave input and output away.")
+    elif tool.points:
+        raise ProfileError("Only models of MONAI Label take points.")
     if tool.output == "labels" and not tool.named:
         raise ProfileError(
             "labels is missing: what the values of its label map stand for, such as 1 = 'Liver'."

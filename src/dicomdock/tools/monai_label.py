@@ -22,6 +22,7 @@ from urllib.parse import quote
 from dicomdock.config.settings import Settings
 from dicomdock.config.tools import MAX_LABELS, MAX_VALUE, Tool
 from dicomdock.errors import ToolError
+from dicomdock.sources import JsonValue
 from dicomdock.tools.service import CHUNK, connected, exchange
 from dicomdock.tools.step import Run, Step
 from dicomdock.web.multipart.reader import read_parts
@@ -110,8 +111,14 @@ def info(http: Requests) -> Info:
     )
 
 
-def infer(tool: Tool, settings: Settings, image: Path, run: Run) -> Generator[Step, None, bytes]:
+def infer(
+    tool: Tool, settings: Settings, image: Path, run: Run, parameters: Mapping[str, JsonValue]
+) -> Generator[Step, None, bytes]:
     """Let a model segment an image; yield steps and return the label map, a NIfTI file.
+
+    Parameters
+    ----------
+    parameters : of the model, points among them.
 
     Raises
     ------
@@ -123,7 +130,8 @@ def infer(tool: Tool, settings: Settings, image: Path, run: Run) -> Generator[St
     with connected(tool, settings) as http:
 
         def work() -> bytes:
-            body = FormBody({"params": "{}"}, "file", image, "image.nii.gz")
+            params = json.dumps(parameters)
+            body = FormBody({"params": params}, "file", image, "image.nii.gz")
             path = f"/infer/{quote(tool.model, safe='')}"
             with http.request(
                 "POST", path, query=(("output", "image"),), body=body, what=f"the run of {tool.model}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dicomdock.archive.walk import Failure, cause, files_below
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
 from dicomdock.sources import Part, StoreResult
@@ -93,9 +93,9 @@ def parts_of_files(paths: Sequence[Path]) -> list[Part]:
 def _found(path: Path) -> Iterator[Part | Unsent | None]:
     """Return what becomes of each file; None where it is not DICOM."""
     if path.is_dir():
-        for file in _files(path):
-            if isinstance(file, Unsent):
-                yield file
+        for file in files_below(path):
+            if isinstance(file, Failure):
+                yield _failed(file.path, file.reason)
             elif not file.is_file():  # a socket or device would never end
                 yield None
             else:
@@ -112,15 +112,6 @@ def _found(path: Path) -> Iterator[Part | Unsent | None]:
         raise InvalidInput(f"There is no file or folder {path}.")
 
 
-def _files(folder: Path) -> Iterator[Path | Unsent]:
-    """Return every file below a folder, and the folders that cannot be read."""
-    unreadable: list[OSError] = []
-    for inner, folders, names in os.walk(folder, onerror=unreadable.append):
-        folders.sort()
-        yield from (Path(inner, name) for name in sorted(names))
-    yield from (_failed(Path(error.filename or folder), _cause(error)) for error in unreadable)
-
-
 def _inspected(file: Path) -> Iterator[Part | Unsent | None]:
     """Return what becomes of a file of a folder: nothing of a DICOMDIR, None where it is not DICOM."""
     from dicomdock.dicom.part10 import is_dicomdir
@@ -133,7 +124,7 @@ def _inspected(file: Path) -> Iterator[Part | Unsent | None]:
         elif not is_dicomdir(head):
             yield _failed(file, NO_UIDS) if _is_meant_as_dicom(file, head) else None
     except OSError as error:
-        yield _failed(file, _cause(error))
+        yield _failed(file, cause(error))
 
 
 def _why_none(file: Path) -> str:
@@ -186,7 +177,7 @@ def _second(part: Part, first: Part) -> Unsent:
     try:
         same = part.length == first.length and _digest(part) == _digest(first)
     except OSError as error:
-        return Unsent(name, StoreResult(uid, "failed", None, f"{name} was not sent: {_cause(error)}"))
+        return Unsent(name, StoreResult(uid, "failed", None, f"{name} was not sent: {cause(error)}"))
     if same:
         return Unsent(name, StoreResult(uid, "duplicate", None, f"{name} has the same bytes as {other}"))
     reason = f"{name} was not sent: {other}, which was, has the same UIDs and other bytes"
@@ -198,7 +189,3 @@ def _digest(part: Part) -> bytes:
     for chunk in part.chunks():
         digest.update(chunk)
     return digest.digest()
-
-
-def _cause(error: OSError) -> str:
-    return f"It cannot be read: {error.strerror or error}."

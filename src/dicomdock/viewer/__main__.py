@@ -33,12 +33,14 @@ def main() -> None:
 
     from trame.app import get_server
 
+    from dicomdock.config.preferences import Preferences
     from dicomdock.viewer.app import Workstation
     from dicomdock.viewer.guard import Guard
 
     server = get_server("dicomdock", client_type="vue3")
-    guard = Guard(start.secret, start.one_time_token)
-    station = Workstation(server, start.settings, guard, channel.send, lambda: leave(station))
+    settings = start.settings
+    guard = Guard(start.secret, start.one_time_token, lambda: Preferences(settings).theme)
+    station = Workstation(server, settings, guard, channel.send, lambda: leave(station))
 
     async def ready(**_: Any) -> None:
         loop = asyncio.get_running_loop()

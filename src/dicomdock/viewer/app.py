@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,11 +17,16 @@ from trame_vuetify.ui.vuetify3 import VAppLayout
 from dicomdock import rpc
 from dicomdock.api import archive as api
 from dicomdock.archive import Archive
+from dicomdock.config.preferences import THEMES, Preferences
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.resource import Resource
 from dicomdock.viewer.dock_client import DockClient, RequestFailed
-from dicomdock.viewer.engine import render_volumes_on_the_processor, rendered_once
+from dicomdock.viewer.engine import (
+    preview_thresholds_on_their_volume,
+    render_volumes_on_the_processor,
+    rendered_once,
+)
 from dicomdock.viewer.features.compare.logic import CompareLogic
 from dicomdock.viewer.features.derive.logic import DerivingLogic
 from dicomdock.viewer.features.dose.logic import DoseLogic
@@ -47,6 +53,7 @@ from dicomdock.viewer.features.timepoints.logic import TimePointsLogic
 from dicomdock.viewer.features.tools.logic import ToolsLogic
 from dicomdock.viewer.features.views.cine import Cine
 from dicomdock.viewer.features.views.logic import Views
+from dicomdock.viewer.features.views.turning import Turning
 from dicomdock.viewer.features.volume.logic import VolumeLogic
 from dicomdock.viewer.features.window.logic import WindowLogic
 from dicomdock.viewer.guard import Guard
@@ -96,6 +103,7 @@ class Workstation(TrameApp):
         self._guard = guard
         self.settings = settings
         self.archive = Archive.open(settings)
+        preview_thresholds_on_their_volume()
         self.slicer = app = SlicerApp()
         render_volumes_on_the_processor(app)
         self.state.update({"trame__title": TITLE, "trame__favicon": FAVICON})
@@ -132,6 +140,10 @@ class Workstation(TrameApp):
             self.notifications,
             settings,
         )
+        self.sending = SendingLogic(self.server, self.series, self.saving, self.archive, self.dock)
+        self.measuring = MeasuringLogic(
+            self.server, app, self.series, self.saving, settings, self.notifications
+        )
         self.tools = ToolsLogic(
             self.server,
             self.series,
@@ -140,10 +152,7 @@ class Workstation(TrameApp):
             api.Archive(self.archive, settings),
             settings,
             self.notifications,
-        )
-        self.sending = SendingLogic(self.server, self.series, self.saving, self.archive, self.dock)
-        self.measuring = MeasuringLogic(
-            self.server, app, self.series, self.saving, settings, self.notifications
+            self.measuring.labelled_points,
         )
         self.sources = SourcesLogic(
             self.server, self.series, self.saving, self.measuring, self.archive, self.dock, self.notifications
@@ -198,6 +207,7 @@ class Workstation(TrameApp):
         self.timepoints = TimePointsLogic(
             self.server, self.series, self.segments, self.views, self.archive, self.notifications
         )
+        self.turning = Turning(self.server, self.views, lambda: self.focus, self.notifications)
         self.cine = Cine(self.server, self.series, self.views)
         self.measuring.on_place.append(self.prompts.drop)
         self.segments.on_tool.append(self.volume.painting)
@@ -206,6 +216,7 @@ class Workstation(TrameApp):
         self.ctrl.undo, self.ctrl.redo = self.undo, self.redo
         self.ctrl.take_picture = self.take_picture
         self.ctrl.leave = self.leave
+        self.shell.bind_changes({self.shell.name.theme: self._theme_changed})
         with VAppLayout(self.server, theme="dark") as self.ui, rendered_once():
             ui.build(self)
         self.views.interaction("window")
@@ -229,6 +240,7 @@ class Workstation(TrameApp):
         """Show a study; on the event loop."""
         with self.shell as data:
             data.has_list = has_list
+            data.theme = Preferences(self.settings).theme
         self.segments.wanted = segments
         self.series.open(resource, pulling=pulling, coming=coming)
         self.idle_shutdown.opened()
@@ -273,6 +285,16 @@ class Workstation(TrameApp):
         picture = png_of(self.views.visible())
         if picture:
             offer(self.server, "dicomdock.png", picture, "image/png")
+
+    def _theme_changed(self, theme: str) -> None:
+        """Show the page in the chosen colours, and let the pages of the dock have them too."""
+        preferences = Preferences(self.settings)
+        if theme not in THEMES:
+            return
+        self.server.js_call("page", "wear", theme)
+        if theme != preferences.theme:
+            with contextlib.suppress(OSError):  # a home that cannot be written: until the page is left
+                preferences.set("theme", theme)
 
     async def leave(self) -> None:
         """Lead the page back to the list of studies or cases."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import slicer
 from trame.widgets import html
 from trame_client.widgets.core import HTML_CTX, AbstractElement
 from trame_rca.utils import RcaViewAdapter
@@ -15,6 +16,11 @@ from trame_rca.widgets.rca import RemoteControlledArea
 from trame_server.utils.asynchronous import create_task
 from trame_slicer.app.logic.segmentation import SegmentEditorLogic
 from trame_slicer.rca_view.rca_view_factory import RcaWindow
+from trame_slicer.segmentation import (
+    SegmentationEffectThreshold,
+    SegmentationEffectVolumeIntensityMask,
+    SegmentationThresholdPipeline2D,
+)
 from trame_slicer.views import (
     CursorId,
     IViewFactory,
@@ -96,6 +102,42 @@ def next_colour(editor: Any) -> list[float]:
     Without a colour the engine gives it one by chance, which can be a grey that no one sees on the images.
     """
     return fractions(colour_for(Terminology(), len(editor.get_segment_ids()) + 1))
+
+
+class _Preview(SegmentationThresholdPipeline2D):
+    """Draws what a threshold takes over the volume that is segmented, in the views that show it.
+
+    trame-slicer draws it in every view: over another volume in one that compares, and with errors of VTK in
+    one without any.
+    """
+
+    def OnViewModified(self, *_: Any) -> None:  # noqa: N802 (theirs)
+        if self._has_volume():
+            super().OnViewModified()
+        else:
+            self.actor.SetVisibility(False)
+
+    def _UpdateThreshold(self) -> None:  # noqa: N802
+        if self._has_volume():
+            super()._UpdateThreshold()
+        else:
+            self.actor.SetVisibility(False)
+
+    def _has_volume(self) -> bool:
+        view, volume = self._view, self._ActiveVolumeNode
+        if view is None or volume is None:
+            return False
+        return volume.GetID() in (view.get_background_volume_id(), view.get_foreground_volume_id())
+
+
+def preview_thresholds_on_their_volume() -> None:
+    """Let previews of thresholds be drawn on the volume that is segmented alone; before effects are made."""
+
+    def create(_effect: Any, view_node: Any, _parameter: Any) -> SegmentationThresholdPipeline2D | None:
+        return _Preview() if isinstance(view_node, slicer.vtkMRMLSliceNode) else None
+
+    for effect in (SegmentationEffectThreshold, SegmentationEffectVolumeIntensityMask):
+        effect._create_pipeline = create
 
 
 class SegmentEditor(SegmentEditorLogic):

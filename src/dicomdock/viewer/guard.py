@@ -87,10 +87,11 @@ class Guard:
     ----------
     secret : opens this viewer.
     once : opens it a single time.
+    theme : returns which of ``config.preferences.THEMES`` a page begins with.
     """
 
-    def __init__(self, secret: str, once: str) -> None:
-        self._secret, self._once = secret, once
+    def __init__(self, secret: str, once: str, theme: Callable[[], str]) -> None:
+        self._secret, self._once, self._theme = secret, once, theme
         self._process = token_urlsafe(8)  # a viewer that was started again has the same secret, not this name
 
     def install(self, app: web.Application) -> None:
@@ -119,7 +120,7 @@ class Guard:
                 # The page took the secret off its address; a reload gets it again.
                 return web.HTTPFound(f"/index.html?secret={self._secret}", headers=headers(request.host))
             if request.path == "/index.html":
-                return web.Response(text=index_page(self._process), content_type="text/html")
+                return web.Response(text=index_page(self._process, self._theme()), content_type="text/html")
             return await handler(request)
 
         async def prepare(request: web.Request, response: web.StreamResponse) -> None:

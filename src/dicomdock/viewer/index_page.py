@@ -27,15 +27,17 @@ _OURS = (
 
 
 @cache
-def index_page(process: str) -> str:
+def index_page(process: str, theme: str = "auto") -> str:
     """Return the document; its scripts are trame's, unchanged.
 
     Parameters
     ----------
     process : names the viewer that answers it; the page starts again when another one has taken its place.
+    theme : one of ``config.preferences.THEMES``.
     """
     page = resources.files("trame_client") / "module" / "vue3-www" / "index.html"
     text = page.read_text("utf-8")
     for pattern, ours in _OURS:
         text = re.sub(pattern, ours, text, flags=re.DOTALL)
+    text = text.replace("<html", f'<html data-theme="{theme}"', 1)
     return text.replace("</head>", f'<meta name="viewer-process" content="{process}" /></head>', 1)

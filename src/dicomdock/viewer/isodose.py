@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from vtkmodules.vtkCommonDataModel import vtkPolyData
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
 from vtkmodules.vtkCommonTransforms import vtkTransform
 from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
@@ -17,19 +19,18 @@ LINE_WIDTH = 2  # pixels
 Colour = tuple[float, float, float]
 
 
-def add_isodoses(app: Any, dose: ShownVolume, levels: Sequence[tuple[float, Colour]]) -> list[Any]:
-    """Put surfaces of equal dose into the scene, drawn as lines on slices; return their nodes.
+async def surfaces(dose: ShownVolume, values: Sequence[float]) -> list[vtkPolyData]:
+    """Compute surfaces of equal dose, in RAS.
 
-    Parameters
-    ----------
-    levels : value and colour of each.
+    What the user does comes between two of them. One takes 10 ms in a grid of 1.7 million voxels, 40 ms in
+    one of 8 million: less than it takes to hand them to another process.
     """
     to_ras = vtkMatrix4x4()
     dose.node.GetIJKToRASMatrix(to_ras)
     turn = vtkTransform()
     turn.SetMatrix(to_ras)
-    nodes = []
-    for value, colour in levels:
+    found = []
+    for value in values:
         edges, turned = vtkFlyingEdges3D(), vtkTransformPolyDataFilter()
         edges.SetInputData(dose.node.GetImageData())
         edges.SetValue(0, value)
@@ -39,8 +40,17 @@ def add_isodoses(app: Any, dose: ShownVolume, levels: Sequence[tuple[float, Colo
         turned.SetTransform(turn)
         turned.SetInputConnection(edges.GetOutputPort())
         turned.Update()
+        found.append(turned.GetOutput())
+        await asyncio.sleep(0)
+    return found
+
+
+def add_isodoses(app: Any, lines: Iterable[tuple[vtkPolyData, Colour]]) -> list[Any]:
+    """Put surfaces into the scene, drawn as lines on slices; return their nodes."""
+    nodes = []
+    for surface, colour in lines:
         node = app.scene.AddNewNodeByClass("vtkMRMLModelNode", "isodose")
-        node.SetAndObservePolyData(turned.GetOutput())
+        node.SetAndObservePolyData(surface)
         node.CreateDefaultDisplayNodes()
         display = node.GetDisplayNode()
         display.SetColor(*colour)

@@ -104,6 +104,19 @@ class ShownVolume:
         half, level = display.GetWindow() / 2, display.GetLevel()
         return window_of(level - half, level + half, self.shading)
 
+    @property
+    def inverted(self) -> bool:
+        """Whether low values are shown bright."""
+        return self.volume.inverted if self.inverse is None else self.inverse
+
+    def invert(self, inverse: bool) -> None:
+        """Show low values bright, or dark; colours and windows stay."""
+        display = self.node.GetDisplayNode()
+        if display is None or not self.grey:
+            return
+        self.inverse = inverse
+        display.SetAndObserveColorNodeID(self.palette or self._colours(curve_of(self.shading).shades))
+
     def hide_padding(self) -> None:
         """Draw only values from the least to the greatest of the image, where padding lies beyond."""
         values, padding = self.volume.array, self.volume.padding
@@ -127,15 +140,14 @@ class ShownVolume:
 
     def _colours(self, shades: Grey | None) -> str:
         """Return the ID of the colours that the 256 steps of the window are shown in."""
-        inverted = self.volume.inverted if self.inverse is None else self.inverse
         if shades is None:
-            return INVERTED if inverted else GREY
+            return INVERTED if self.inverted else GREY
         if self.table is None:
             self.table = self.node.GetScene().AddNewNodeByClass("vtkMRMLColorTableNode", "shades")
             self.table.SetTypeToUser()
             self.table.SetNumberOfColors(STEPS)
             self.table.GetLookupTable().SetRange(0, STEPS - 1)
-        for step, shade in enumerate(255 - shades if inverted else shades):
+        for step, shade in enumerate(255 - shades if self.inverted else shades):
             self.table.SetColor(step, str(step), *[float(shade) / 255] * 3, 1.0)
         return str(self.table.GetID())
 

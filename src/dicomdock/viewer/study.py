@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 
 from dicomdock.archive import Archive, ArchivedInstance
 from dicomdock.dicom.json_model import DicomJson, text
+from dicomdock.dicom.names import person_name
 from dicomdock.dicom.query import SERIES_OVERVIEW, Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicom.sop_classes import Kind, kind_of
@@ -218,7 +219,7 @@ def _described(study: Study, attributes: DicomJson) -> Study:
         return study
     return Study(
         study.uid,
-        text(attributes, "PatientName").replace("^", " ").strip(),
+        person_name(text(attributes, "PatientName")),
         text(attributes, "PatientID"),
         dashed(text(attributes, "PatientBirthDate")),
         text(attributes, "PatientSex"),

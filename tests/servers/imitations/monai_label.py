@@ -3,7 +3,8 @@
 Sources
 -------
 github.com/Project-MONAI/MONAILabel, version 0.8: ``monailabel/endpoints`` (info, infer, datastore,
-activelearning), ``interfaces/app.py`` (what ``/info/`` holds), ``client/client.py`` (the forms).
+activelearning), ``interfaces/app.py`` (what ``/info/`` holds), ``client/client.py`` (the forms),
+``plugins/slicer`` (the points of DeepEdit and Deepgrow).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from tests.servers.canned import Answer, Request
 
 @dataclass
 class MonaiLabel:
-    """It knows two models and the images that were named to it; ``labels`` is what was submitted.
+    """It knows some models and the images that were named to it; ``labels`` is what was submitted.
 
     Parameters
     ----------
@@ -38,6 +39,7 @@ class MonaiLabel:
     token: str = ""
     form: bool = False
     labels: dict[str, bytes] = field(default_factory=dict)
+    params: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, request: Request) -> Answer:
         """Answer a request."""
@@ -49,7 +51,7 @@ class MonaiLabel:
             case "GET", "info":
                 return _json(self.info)
             case "POST", "infer", name if name in self.info["models"]:
-                return self._infer(_parts(request), query.get("output"))
+                return self._infer(name, _parts(request), query.get("output"))
             case "POST", "infer", _:
                 return _json({"detail": "Failed to execute infer"}, 500)
             case "PUT", "datastore", "label":
@@ -77,6 +79,13 @@ class MonaiLabel:
                     "description": "Labels by grey values",
                     "config": {},
                 },
+                "edit": {
+                    "type": "deepedit",
+                    "labels": {"liver": 1, "left kidney": 2, "background": 0},
+                    "dimension": 3,
+                    "description": "Grey values around points",
+                },
+                "grow": {"type": "deepgrow", "labels": ["liver"], "dimension": 3, "description": "One label"},
                 "slide": {"type": "others", "labels": ["cell"], "dimension": 2, "description": "Flat"},
                 "nameless": {"type": "others", "labels": [], "dimension": 3, "description": "?"},
             },
@@ -86,8 +95,8 @@ class MonaiLabel:
             "datastore": {"total": len(self.images), "completed": len(self.labels)},
         }
 
-    def _infer(self, fields: dict[str, bytes], output: str | None) -> Answer:
-        json.loads(fields["params"])
+    def _infer(self, model: str, fields: dict[str, bytes], output: str | None) -> Answer:
+        params = self.params = json.loads(fields["params"])
         with tempfile.TemporaryDirectory() as folder:
             given, made = Path(folder, "image.nii.gz"), Path(folder, "made.nii.gz")
             given.write_bytes(fields["file"])
@@ -95,6 +104,15 @@ class MonaiLabel:
             values = np.asarray(image.dataobj)
             labels = (values > np.quantile(values, 0.5)).astype(np.uint8)
             labels += values > np.quantile(values, 0.9)
+            if model in ("edit", "grow"):  # the voxels that are pointed at, as the file has them
+                inside = {1: params["liver" if model == "edit" else "foreground"]}
+                inside |= {2: params["left kidney"]} if model == "edit" else {}
+                labels[:] = 0
+                for value, points in inside.items():
+                    for i, j, k in points:
+                        labels[i, j, k] = value
+                for i, j, k in params["background"]:
+                    labels[i, j, k] = 0
             nibabel.save(nibabel.Nifti1Image(labels, image.affine), made)
             data = made.read_bytes()
         if output == "image" and not self.form:

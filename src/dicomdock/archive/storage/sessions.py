@@ -88,7 +88,10 @@ class Session:
         It lasts once the caller has synced it with the files.
         """
         data = announcement.encoded()
-        note = self._used.pop() if self._used else self.folder / f"{next(self._numbers)}{NOTE}"
+        try:
+            note = self._used.pop()
+        except IndexError:
+            note = self.folder / f"{next(self._numbers)}{NOTE}"
         with note.open("r+b" if note in self._sizes else "xb") as file:
             self._sizes[note] = max(self._sizes.get(note, 0), -(-len(data) // PAGE) * PAGE)
             file.write(data.ljust(self._sizes[note], b"\n"))

@@ -9,7 +9,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -55,9 +55,9 @@ def _side_by_side(sync: Callable[[Path], None], paths: Collection[Path]) -> None
     try:
         sync(own)
     finally:
-        wait(waiting)
-    for one in waiting:
-        one.result()  # raises what it raised
+        errors = [one.exception() for one in waiting]
+    for error in filter(None, errors):
+        raise error
 
 
 def _sync_file(path: Path) -> None:

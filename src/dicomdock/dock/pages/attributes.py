@@ -59,6 +59,7 @@ class AttributesPage:
         self._instances: list[Resource] = []
         self._values: dict[str, str] = {}
         self._at = 0
+        self._shown: object = None  # stands for what is written into the list
         with ui.element("div").classes("attributes"):
             with ui.element("div").classes("study-head"):
                 with ui.element("h1"):
@@ -142,8 +143,9 @@ class AttributesPage:
         if resource != self._instances[self._at]:
             return  # the user has gone on meanwhile
         self._note.set_text("")
+        shown = self._shown = object()
         self._values = {line.path: line.value for line in lines}
-        self._grid.set_rows(
+        rows = (
             widgets.Row(
                 line.path,
                 {
@@ -157,6 +159,7 @@ class AttributesPage:
             )
             for line in lines
         )
+        await self._grid.set_many_rows(rows, lambda: self._shown is shown)
 
     def _find(self, event: ValueChangeEventArguments[str | None]) -> None:
         self._grid.narrow(event.value or "")
@@ -167,6 +170,7 @@ class AttributesPage:
         widgets.say("The value is copied.")
 
     def _fail(self, sentence: str) -> None:
+        self._shown = None
         self._note.set_text(sentence)
         self._grid.set_rows([])
 

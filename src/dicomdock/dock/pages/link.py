@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from nicegui import ui
 
 from dicomdock.dicom.json_model import text, texts
+from dicomdock.dicom.names import person_name
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock import formatting, widgets
 from dicomdock.dock.addresses import open_address
@@ -196,7 +197,7 @@ def _offer(links: Links, run: Run, number: int, offer: Offer) -> None:
 def _title(study: DicomJson) -> str:
     images = text(study, "NumberOfStudyRelatedInstances")
     parts = (
-        formatting.person_name("".join(texts(study, "PatientName")[:1])) or "No name",
+        person_name("".join(texts(study, "PatientName")[:1])) or "No name",
         text(study, "PatientID"),
         formatting.dicom_date(text(study, "StudyDate")),
         text(study, "StudyDescription"),

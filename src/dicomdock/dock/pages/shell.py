@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from nicegui import ui
 from starlette.requests import Request
 
-from dicomdock.config.preferences import Preferences
+from dicomdock.config.preferences import THEMES, Preferences
 from dicomdock.dock import widgets
 from dicomdock.dock.assets import asset
 from dicomdock.dock.pages.table import PAGES, PageSpec
@@ -21,7 +21,6 @@ from dicomdock.errors import DicomdockError
 
 _log = logging.getLogger("dicomdock.dock")
 
-THEMES = ("auto", "light", "dark")
 _DARK: Mapping[str, bool | None] = {"auto": None, "light": False, "dark": True}
 
 
@@ -30,7 +29,7 @@ def shell(
     spec: PageSpec, request: Request, drawer: TransferDrawer, preferences: Preferences, run: Run
 ) -> Iterator[Visit]:
     """Build the surroundings of a page; the body of the ``with`` builds the page."""
-    theme = _theme(preferences)
+    theme = preferences.theme
     ui.add_head_html(
         f'<link rel="stylesheet" href="{asset("theme.css")}">'
         f"<script>document.documentElement.dataset.theme = {json.dumps(theme)}</script>"
@@ -66,11 +65,6 @@ def _links(spec: PageSpec, drawer: TransferDrawer) -> None:
             ui.label(other.title)
         if other.module == "transfers":
             drawer.switch()
-
-
-def _theme(preferences: Preferences) -> str:
-    chosen = preferences.get("theme")
-    return chosen if isinstance(chosen, str) and chosen in THEMES else "auto"
 
 
 def _theme_switch(preferences: Preferences, run: Run, theme: str) -> None:

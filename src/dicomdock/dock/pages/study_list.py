@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from dicomdock.dicom.json_model import text, texts
+from dicomdock.dicom.names import person_name
 from dicomdock.dock import formatting, widgets
 from dicomdock.dock.addresses import study_address
 from dicomdock.dock.services.studies import Found, modalities
@@ -57,7 +58,7 @@ def order(column: str, descending: bool) -> tuple[str, ...]:
 
 def patient(study: Found) -> str:
     """Write the patient's name, all groups of it."""
-    return formatting.person_name("".join(texts(study.attributes, "PatientName")[:1]))
+    return person_name("".join(texts(study.attributes, "PatientName")[:1]))
 
 
 def row(study: Found, coming: Iterable[str]) -> widgets.Row:
@@ -75,7 +76,7 @@ def row(study: Found, coming: Iterable[str]) -> widgets.Row:
         "modality": modalities(study),
         "description": text(asked, "StudyDescription"),
         "accession": text(asked, "AccessionNumber"),
-        "referrer": formatting.person_name("".join(texts(asked, "ReferringPhysicianName")[:1])),
+        "referrer": person_name("".join(texts(asked, "ReferringPhysicianName")[:1])),
         "series": series,
         "images": formatting.number(study.instances) if study.instances is not None else "",
         "places": ", ".join("this computer" if name == "local" else name for name in study.counts),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dicomdock.dicom.json_model import text, texts
+from dicomdock.dicom.names import person_name
 from dicomdock.dicom.query import Query
 from dicomdock.dock import formatting
 from dicomdock.dock.services.archive import LocalArchive
@@ -100,9 +101,7 @@ def names(local: LocalArchive, transfers: Sequence[Transfer]) -> dict[str, str]:
         ):
             for match in page.matches:
                 asked = match.attributes
-                name = formatting.person_name("".join(texts(asked, "PatientName")[:1])) or text(
-                    asked, "PatientID"
-                )
+                name = person_name("".join(texts(asked, "PatientName")[:1])) or text(asked, "PatientID")
                 day = formatting.dicom_date(text(asked, "StudyDate"))
                 found[text(asked, "StudyInstanceUID")] = ", ".join(part for part in (name, day) if part)
     except DicomdockError:

@@ -24,7 +24,7 @@ COLUMNS = (
     widgets.Column("server", "Server", "minmax(90px, 1fr)", least=520),
     widgets.Column("progress", "Progress", "minmax(100px, 3fr)", "progress", sortable=False),
     widgets.Column("left", "Time left", 90, "num", sortable=False, least=620),
-    widgets.Column("when", "Started", 110, least=760),
+    widgets.Column("when", "Started", 128, least=760),
 )
 FAILURES = (
     widgets.Column("reason", "Why", "minmax(200px, 3fr)"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from dicomdock.dicom.json_model import DicomJson, text
+from dicomdock.dicom.names import person_name
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock import formatting
@@ -130,7 +131,7 @@ def _format(vr: str, value: JsonValue) -> str:
     if value is None:
         return ""
     if isinstance(value, Mapping):
-        return formatting.person_name({str(group): name for group, name in value.items()})
+        return person_name({str(group): name for group, name in value.items()})
     if vr == "UI":
         return _uid(str(value))
     if vr == "DA":

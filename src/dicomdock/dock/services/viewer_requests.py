@@ -150,7 +150,7 @@ class ViewerRequests:
             origins = [one.origin for one in archive.instances(Resource(study))]
             if patient is None or not patient.id:
                 raise NotFound(
-                    "The study states no Patient ID, so no other study can be told to be the same patient's."
+                    "The study states no Patient ID, so other studies of the same patient cannot be found."
                 )
             names = [*dict.fromkeys((*network.link_names().intersection(origins), *network.server_names()))]
             if not names:

@@ -4,6 +4,9 @@
   const typing = (element) =>
     element.isContentEditable || element.matches("input:not([type=checkbox]):not([type=radio]), textarea, select");
 
+  // Keys are its own while one is open. One that was closed is still there for a moment, and no key may be lost then.
+  const DIALOG = ".keys-box[open], .q-dialog";
+
   const shown = (element) => element.getClientRects().length > 0;
   const enabled = (element) => !element.matches("[disabled], [aria-disabled=true], .disabled");
 
@@ -23,7 +26,7 @@
       event.target.blur();
       return;
     }
-    if (typing(event.target) || document.querySelector(".keys-box, .q-dialog")) return;
+    if (typing(event.target) || document.querySelector(DIALOG)) return;
     const found = keyed().find((element) => enabled(element) && element.getAttribute("aria-keyshortcuts") === event.key);
     if (!found) return;
     event.preventDefault();
@@ -34,7 +37,7 @@
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey || event.isComposing) return;
     if ((event.key !== "ArrowDown" && event.key !== "ArrowUp") || typing(event.target)) return;
-    if (document.querySelector(".keys-box, .q-dialog, .q-menu") || event.target.closest(".grid, [role=menu], [role=listbox], [role=tablist]")) return;
+    if (document.querySelector(`${DIALOG}, .q-menu`) || event.target.closest(".grid, [role=menu], [role=listbox], [role=tablist]")) return;
     const list = [...document.querySelectorAll(".grid[role=grid]")].find(shown);
     if (!list) return;
     event.preventDefault();
@@ -49,7 +52,7 @@
   }
 
   function showKeys() {
-    if (document.querySelector(".keys-box")) return;
+    if (document.querySelector(".keys-box[open]")) return;
     const box = document.createElement("dialog");
     box.className = "keys-box";
     const title = document.createElement("h2");

@@ -37,7 +37,7 @@ export default {
              :class="{ current: row.key === current, selected: selected.has(row.key), dim: row.dim }"
              :style="{ gridTemplateColumns: template, height: rowHeight + 'px', top: row.at * rowHeight + 'px' }"
              :aria-rowindex="row.at + 2" :aria-selected="selected.has(row.key)" :data-key="row.key"
-             @mousedown="onPress($event, row)" @dblclick="$emit('open', row.key)">
+             @mousedown="onPress($event, row)" @auxclick="onMiddle($event, row)" @dblclick="$emit('open', row.key)">
           <span class="cell check" role="gridcell" v-if="selectable">
             <span class="tick" :class="{ all: selected.has(row.key) }" @mousedown.stop="onTick($event, row)"></span>
           </span>
@@ -246,6 +246,7 @@ export default {
       if (this.current === null && this.order.length) this.walk(0);
     },
     onPress(event, row) {
+      if (event.button === 1 && row.href) event.preventDefault(); // or the browser begins to scroll by the mouse
       if (event.button !== 0) return;
       if (event.shiftKey) {
         event.preventDefault(); // or the browser selects the text in between
@@ -260,6 +261,9 @@ export default {
     },
     onLinkClick(event) {
       if (!event.ctrlKey && !event.metaKey) event.preventDefault();
+    },
+    onMiddle(event, row) {
+      if (event.button === 1 && row.href && !event.target.closest("a")) window.open(row.href, "_blank", "noopener");
     },
     onTick(event, row) {
       if (event.shiftKey) this.selectRange(this.anchor, row.at);

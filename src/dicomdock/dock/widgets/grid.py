@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Literal, TypeAlias
 
 from nicegui.element import Element
@@ -13,6 +15,9 @@ from dicomdock.dock.widgets.basics import STATE_WORDS, State
 
 ColumnKind = Literal["text", "num", "mark", "thumb", "lines", "progress"]
 Handler: TypeAlias = Callable[..., Awaitable[None] | None]
+
+
+AT_ONCE = 1000  # rows that are written before other pages have their turn; about 10 ms
 
 
 @dataclass(frozen=True)
@@ -148,6 +153,21 @@ class Grid(Element, component="grid.js"):
     def set_rows(self, rows: Iterable[Row]) -> None:
         """Show these rows and no others; the selection stays where its rows stay."""
         self.run_method("setRows", [self._written(row) for row in rows])
+
+    async def set_many_rows(self, rows: Iterable[Row], wanted: Callable[[], bool]) -> None:
+        """Show these rows and no others, some at a time: the dock's other pages have their turns between.
+
+        Parameters
+        ----------
+        wanted : whether they are still to be shown; the rest is left out where they are not.
+        """
+        left = iter(rows)
+        self.set_rows(islice(left, AT_ONCE))
+        while some := list(islice(left, AT_ONCE)):
+            await asyncio.sleep(0)
+            if not wanted():
+                return
+            self.patch_rows(some)
 
     def patch_rows(self, rows: Iterable[Row]) -> None:
         """Replace rows by their key, and add those that are new."""

@@ -16,7 +16,7 @@ PAGE = """<!doctype html>
 <style>
   :root { color-scheme: dark light; font: 14px/1.6 system-ui, sans-serif }
   body { min-height: 96vh; margin: 0; display: grid; place-content: center; text-align: center }
-  a { display: inline-block; padding: 6px 14px; border-radius: 7px; background: #5b8def; color: #fff;
+  a { display: inline-block; padding: 6px 14px; border-radius: 7px; background: #0f6f78; color: #fff;
       text-decoration: none }
 </style>
 <h1>This study is shown in another tab</h1>

@@ -124,7 +124,11 @@ def build(station: Any) -> None:
 
 
 def _help() -> None:
-    with html.Div(classes="dialog-ground", v_if=SHELL.help_open):
+    with html.Div(
+        classes="dialog-ground",
+        v_if=SHELL.help_open,
+        raw_attrs=[f'@click.self="{SHELL.help_open} = false"'],  # beside the keys
+    ):
         with html.Div(
             classes="dialog", raw_attrs=['role="dialog"', 'aria-modal="true"', 'aria-label="Keys"']
         ):

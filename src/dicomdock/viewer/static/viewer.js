@@ -285,6 +285,8 @@
       const bytes = Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
       window.trame.utils.download(name, bytes, type);
     },
+    // The colours of the page: "auto", "light" or "dark".
+    wear(theme) { document.documentElement.dataset.theme = theme; },
     // Leads away, such as to the list of studies.
     go(address) {
       leaving = true;

@@ -18,10 +18,11 @@ from dicomdock.viewer.features.dose.plot import curves, table
 from dicomdock.viewer.features.dose.state import DoseRow, DoseState, IsodoseLevel
 from dicomdock.viewer.features.fusion.logic import FusionLogic, different_frames, same_space
 from dicomdock.viewer.features.series.logic import SeriesLogic
-from dicomdock.viewer.isodose import Colour, add_isodoses
+from dicomdock.viewer.isodose import Colour, add_isodoses, surfaces
 from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.palettes import RAINBOW, rainbow
+from dicomdock.viewer.scene import ShownVolume
 from dicomdock.viewer.shell.download import offer
 from dicomdock.viewer.study import newest
 
@@ -57,6 +58,7 @@ class DoseLogic:
         self._archive = api.Archive(archive, settings)
         self._dose: Dose | None = None
         self._nodes: list[Any] = []
+        self._drawing: asyncio.Task[None] | None = None
         self._levels: list[tuple[float, Colour]] = []
         self._found: DoseHistograms | None = None
 
@@ -165,6 +167,9 @@ class DoseLogic:
 
     def _draw(self) -> None:
         """Draw the lines where the dose is shown, and only there."""
+        if self._drawing is not None:
+            self._drawing.cancel()
+            self._drawing = None
         for node in self._nodes:
             self.app.scene.RemoveNode(node)
         self._nodes = []
@@ -172,7 +177,11 @@ class DoseLogic:
         if self._dose is not None and self.fusion.state.data.fusion_uid != data.dose_uid:
             self._forget()
         if self._dose is not None and shown is not None and data.dose_lines:
-            self._nodes = add_isodoses(self.app, shown, self._levels)
+            self._drawing = asyncio.get_running_loop().create_task(self._draw_lines(shown, self._levels))
+
+    async def _draw_lines(self, shown: ShownVolume, levels: list[tuple[float, Colour]]) -> None:
+        found = await surfaces(shown, [value for value, _ in levels])
+        self._nodes = add_isodoses(self.app, zip(found, (colour for _, colour in levels), strict=True))
 
     def _forget(self) -> None:
         self._dose = None

@@ -19,13 +19,15 @@ FUSION, SERIES = names_of(FusionState), names_of(SeriesState)
 def fusion_panel(server: Any, dose: Callable[[Any], None]) -> None:
     """Build the panel, with ``dose`` at its end."""
     control = server.controller
-    with panel("fusion", "Fusion"):
-        html.P(
-            "A series of the same frame of reference is shown over the present one, in colours of its own."
+    with panel("fusion", "Fusion and dose"):
+        html.P("A series of the same frame of reference is shown over the present one, in its own colours.")
+        others = (
+            f"{SERIES.series_list}.filter("
+            f"s => s.kind === 'image' && s.modality !== 'RTDOSE' && s.uid !== {SERIES.series_uid})"
         )
+        html.P("This study has no other series of images.", v_if=f"!{others}.length")
         with html.Button(
-            v_for=f"one in {SERIES.series_list}.filter("
-            f"s => s.kind === 'image' && s.modality !== 'RTDOSE' && s.uid !== {SERIES.series_uid})",
+            v_for=f"one in {others}",
             key="one.uid",
             classes=(f"['item', one.uid === {FUSION.fusion_uid} ? 'on' : '']",),
             click=(control.fuse, "[one.uid]"),

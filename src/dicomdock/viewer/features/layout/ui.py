@@ -12,8 +12,11 @@ from dicomdock.viewer.features.layout.layouts import AXIAL, COMPARE, NAMES
 from dicomdock.viewer.features.series.state import SeriesState
 from dicomdock.viewer.features.views.state import ViewsState
 from dicomdock.viewer.page_state import names_of
+from dicomdock.viewer.shell.state import ShellState
 from dicomdock.viewer.shell.widgets import checkbox, panel
 
+COLOURS = {"auto": "As the system", "light": "Light", "dark": "Dark"}
+SHELL = names_of(ShellState)
 VIEWS, SERIES, COMPARED = names_of(ViewsState), names_of(SeriesState), names_of(CompareState)
 
 
@@ -44,3 +47,9 @@ def layout_panel(server: Any, more: Callable[[Any], None]) -> None:
             checkbox(COMPARED.zoomed, "Zoom together")
             checkbox(COMPARED.windowed, "Same window")
         more(server)
+        html.H3("Colours")
+        with html.Select(
+            raw_attrs=[f'v-model="{SHELL.theme}"', 'aria-label="Colours"', 'data-testid="theme"']
+        ):
+            for theme, title in COLOURS.items():
+                html.Option(title, value=theme)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import slicer
 
+from dicomdock.api.tool_points import LabelledPoint
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.dicom.resource import Resource
@@ -277,6 +278,16 @@ class MeasuringLogic:
         self._report, self._saved = None, []
         self._update_rows()
 
+    def labelled_points(self) -> list[LabelledPoint]:
+        """Return the measured points by their names, in LPS."""
+        found = [one for one in self._drawn.values() if one.kind == "point" and one.complete]
+        labelled = []
+        for one in found:
+            for point in one.points():
+                x, y, z = map(float, point * LPS)
+                labelled.append(LabelledPoint(one.name.strip(), (x, y, z)))
+        return labelled
+
     def _placed_measurements(self) -> list[PlacedMeasurement]:
         """Return the measurements that are complete, as they lie."""
         return [
@@ -315,7 +326,10 @@ class MeasuringLogic:
             self.series.views.go_to(np.array(first) * LPS)
 
     def _write(self, report: Report, series: str) -> Any:
-        made = report_to_dicom(replace(report, creator=self.saving.person), self.saving.headers(series))
+        # Numbers of segments, of a report that was opened, go on to refer to them.
+        drawn = self.saving.instances(one.segment[0] for one in report.measurements if one.segment)
+        sources = [*self.saving.headers(series), *drawn]
+        made = report_to_dicom(replace(report, creator=self.saving.person), sources)
         self.saving.store([made])
         return made
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -176,6 +176,25 @@ class SavingLogic:
         return [
             read_instance(self.archive, one, pixels=False) for one in found if one.resource not in damaged
         ]
+
+    def instances(self, uids: Iterable[str]) -> list[Dataset]:
+        """Read the headers of instances of the study.
+
+        Raises
+        ------
+        GeometryError
+            One is not in the archive.
+        """
+        assert self.series.study is not None
+        there = {
+            one.resource.instance: one for one in self.archive.instances(Resource(self.series.study.uid))
+        }
+        wanted = set(uids)
+        if not wanted <= there.keys():
+            raise GeometryError(
+                "The segmentation that this refers to is not on this computer; download it first."
+            )
+        return [read_instance(self.archive, there[uid], pixels=False) for uid in sorted(wanted)]
 
     def _is_open_as(self, kind: Kind) -> bool:
         """Return whether what is open is in the archive as this kind of object."""

@@ -21,7 +21,6 @@ from trame_slicer.app.ui import (
     VolumeIntensityRangeMaskState,
 )
 from trame_slicer.segmentation import (
-    BrushDiameterMode,
     BrushInteractionMode,
     SegmentationEffectDraw,
     SegmentationEffectErase,
@@ -44,7 +43,6 @@ from undo_stack import Signal
 from dicomdock.viewer.features.segments.fields import choices, folded, number, selection, slider, value_range
 from dicomdock.viewer.shell.widgets import button, checkbox, shown
 
-BRUSH_MM = SliderState(min_value=0.1, max_value=100, step=0.1, value=10)
 ISLANDS = {
     SegmentationIslandsMode.KEEP_LARGEST_ISLAND: "Keep largest",
     SegmentationIslandsMode.REMOVE_SMALL_ISLANDS: "Remove small",
@@ -172,9 +170,7 @@ def _title(one: Any) -> str:
 
 
 def _brush(brush: Any) -> None:
-    """Build the settings of a brush, and let it begin with a size in mm."""
-    TypedState.from_dataclass(brush.data.brush_diameter_slider, BRUSH_MM)
-    brush.data.brush_diameter_mode = BrushDiameterMode.Absolute
+    """Build the settings of a brush; its size is in mm (``ranges``)."""
     slider("Brush size", brush.name.brush_diameter_slider, "mm")
     checkbox(brush.name.use_sphere_brush, "Sphere, through several slices")
 

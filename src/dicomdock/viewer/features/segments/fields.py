@@ -7,9 +7,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from trame.widgets import html
+from trame_client.widgets.core import AbstractElement
 
+from dicomdock.viewer.features.segments.state import HISTOGRAM, SegmentsState
+from dicomdock.viewer.page_state import names_of
 from dicomdock.viewer.shell.widgets import TYPED, shown
 
+HISTOGRAM_PATH = names_of(SegmentsState).histogram
 Options = Iterable[tuple[object, str]]
 """What is chosen from: the value as the page's language writes it, and its title."""
 
@@ -90,6 +94,7 @@ def value_range(label: str, testid: str, slide: Any) -> None:
     """
     low, high = f"{slide.value}[0]", f"{slide.value}[1]"
     html.Div(label, classes="title")
+    _histogram(slide, low, high, testid)
     for end, bound, kept, typed in (
         ("from", low, f"[Math.min({TYPED}, {high}), {high}]", f"[{TYPED}, {high}]"),
         ("to", high, f"[{low}, Math.max({TYPED}, {low})]", f"[{low}, {TYPED}]"),
@@ -100,6 +105,40 @@ def value_range(label: str, testid: str, slide: Any) -> None:
             _number(
                 f"{label} {end}", f"+{bound}.toPrecision(6)", f"{slide.value} = {typed}", f"{testid}-{end}"
             )
+
+
+def _histogram(slide: Any, low: str, high: str, testid: str) -> None:
+    """Draw the values of the volume, and over them the range that is chosen."""
+    width, height = HISTOGRAM
+
+    def at(value: str) -> str:
+        part = f"({value} - {slide.min_value}) / ({slide.max_value} - {slide.min_value})"
+        return f"{width} * Math.min(Math.max({part}, 0), 1)"
+
+    with html.Div(classes="slider", v_if=HISTOGRAM_PATH):
+        html.Span(classes="end")
+        with AbstractElement(
+            "svg",
+            raw_attrs=[
+                f'viewBox="0 0 {width} {height}"',
+                'preserveAspectRatio="none"',
+                'class="histogram"',
+                'role="img"',
+                'aria-label="Histogram of the values"',
+                f'data-testid="{testid}-histogram"',
+            ],
+        ):
+            AbstractElement("path", raw_attrs=[f':d="{HISTOGRAM_PATH}"'])
+            AbstractElement(
+                "rect",
+                raw_attrs=[
+                    'y="0"',
+                    f'height="{height}"',
+                    f':x="{at(low)}"',
+                    f':width="{at(high)} - {at(low)}"',
+                ],
+            )
+        html.Span(classes="beside")
 
 
 def _range(label: str, slide: Any, bound: str, change: str) -> None:

@@ -28,6 +28,7 @@ from dicomdock.viewer.autosave import AUTOSAVE_SECONDS, UnsavedWork
 from dicomdock.viewer.engine import SegmentEditor
 from dicomdock.viewer.features.segments.beginning import empty_segments
 from dicomdock.viewer.features.segments.computing import ComputingLogic
+from dicomdock.viewer.features.segments.ranges import Ranges
 from dicomdock.viewer.features.segments.state import SegmentationRow, SegmentsState
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.notifications import Notifications
@@ -69,6 +70,7 @@ class SegmentsLogic:
         self.on_tool: list[Callable[[bool], None]] = []
         self.on_opened: list[Callable[[], None]] = []  # another segmentation is open, or none
 
+        self.on_opened.append(Ranges(server, self.editor, series, self.state).opened)
         self.computing = ComputingLogic(server, self, self.state, notifications)
 
         control = server.controller
@@ -268,14 +270,16 @@ class SegmentsLogic:
         self._bring_into_view()
         with self.state:
             data.drawing_uid = series.uid
-        for remark in found.remarks[:2]:
+        first, others = found.remarks[:2], " ".join(found.remarks[2:])
+        for remark in filter(None, (*first, others)):
             self.notifications.info(remark)
 
     def _read(self, series: Any, scanned: Any, shown: VolumeGeometry) -> Segmentation:
         """Read the newest object of a series on the scanned slices, onto the grid that is shown."""
         dataset = read_instance(self.archive, newest(self.archive.instances(series.resource)))
         if not is_structure_set(dataset):
-            return read_segmentation(dataset, onto=scanned.geometry).onto(shown)
+            found = read_segmentation(dataset, onto=scanned.geometry).onto(shown)
+            return found.on_images_of(scanned.frame_of_reference)
         return read_structures(
             dataset,
             scanned.geometry,

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from dicomdock.imaging.terminology.structures import STRUCTURES
 
+HISTOGRAM = (128, 32)
+"""Width and height of the drawing of a histogram; a unit of its width for each bar."""
+
 
 @dataclass(frozen=True)
 class SegmentationRow:
@@ -34,6 +37,7 @@ class SegmentsState:
     structures : names that segments can be given.
     margin_mm : by which a segment is to grow.
     busy : what is being computed; empty where nothing is.
+    histogram : of the shown volume's values, from the least to the greatest, as the path of an SVG.
     """
 
     drawings: list[SegmentationRow] = field(default_factory=list)
@@ -43,3 +47,4 @@ class SegmentsState:
     structures: list[str] = field(default_factory=lambda: [row[1] for row in STRUCTURES])
     margin_mm: float = 3
     busy: str = ""
+    histogram: str = ""

@@ -68,12 +68,12 @@ def segments_panel(
                         raw_attrs=[
                             f'v-model="{SAVE.save_as}"',
                             'aria-label="Save as"',
-                            'title="What Save writes"',
+                            'title="What Save writes: a segmentation or a structure set"',
                             'data-testid="save-as"',
                         ],
                     ):
-                        html.Option("Segmentation (SEG)", value="SEG")
-                        html.Option("Structure set (RTSTRUCT)", value="RTSTRUCT")
+                        html.Option("as SEG", value="SEG")
+                        html.Option("as RTSTRUCT", value="RTSTRUCT")
                 editor = SegmentEditorPanel(server)
                 with html.Div(
                     classes="row", v_show=SEGMENTS.busy, raw_attrs=['role="status"', 'data-testid="busy"']

@@ -11,6 +11,7 @@ from dicomdock.api.statistics import Statistics, measure_over, report_of
 from dicomdock.archive import Archive
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError
+from dicomdock.imaging.measurements import unit_text
 from dicomdock.imaging.mesh import meshes_of
 from dicomdock.imaging.segmentation import Segmentation
 from dicomdock.imaging.volume import Volume
@@ -165,7 +166,7 @@ class StatisticsLogic:
         self._found, rows = found, found.rows()
         uptake = any(row["suv_peak"] is not None for row in rows)
         columns = (*SHOWN, *(UPTAKE if uptake else ()))
-        units = {str(row["unit"]) for row in rows if row["unit"]}
+        units = {unit_text(one.unit) for one in found.segments} - {""}
         unit = f" ({', '.join(sorted(units))})" if units else ""
         with self.state as data:
             data.statistics_titles = [

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any
 
 from dicomdock.api.archive import Archive
 from dicomdock.api.segmentation import Segmentation
+from dicomdock.api.tool_points import BACKGROUND, LabelledPoint
 from dicomdock.api.tools import Job, run_on_series
 from dicomdock.config.settings import Settings
 from dicomdock.config.tools import Tool, ToolFolder
@@ -38,6 +39,7 @@ class ToolsLogic:
     archive : where series are read from and drafts are stored.
     settings : have the tools.
     notifications : shows messages to the user.
+    points : returns the points that are measured on the shown series, by their names.
     """
 
     def __init__(
@@ -49,9 +51,11 @@ class ToolsLogic:
         archive: Archive,
         settings: Settings,
         notifications: Notifications,
+        points: Callable[[], Sequence[LabelledPoint]],
     ) -> None:
         self.state, self.series, self.segments = PageState(server.state, ToolsState), series, segments
         self.saving, self.archive, self.notifications = saving, archive, notifications
+        self._points = points
         self._settings, self._tools = settings, ToolFolder(settings)
         self._cancelled, self._ended = threading.Event(), threading.Event()
         self._ended.set()
@@ -64,6 +68,7 @@ class ToolsLogic:
         segments.on_opened.append(self._update_draft)
         shell = PageState(server.state, ShellState)
         shell.bind_changes({shell.name.tool: self._panel_changed})
+        self.state.bind_changes({self.state.name.tool_chosen: self._chosen})
 
     @property
     def running(self) -> bool:
@@ -137,7 +142,10 @@ class ToolsLogic:
         volume = self.series.scanned
         name = volume.plan.label if volume is not None and volume.plan is not None else None
         self._cancelled = threading.Event()
-        job, loop = Job(tool, self._settings, name, self._cancelled), asyncio.get_running_loop()
+        names = {label.name for label in tool.named.values()} | {BACKGROUND}
+        points = [one for one in self._points() if one.label in names] if tool.points else []
+        job = Job(tool, self._settings, name, self._cancelled, points=points)
+        loop = asyncio.get_running_loop()
 
         def said(line: str) -> None:
             loop.call_soon_threadsafe(self._said, tool.name, line)
@@ -189,6 +197,19 @@ class ToolsLogic:
             with self.state as data:
                 data.tool_names = names
                 data.tool_chosen = data.tool_chosen if data.tool_chosen in names else next(iter(names), "")
+
+    def _chosen(self, name: str) -> None:
+        """Say how the chosen tool is given points, where it takes any."""
+        try:
+            tool = self._tools.get(name) if name else None
+        except DicomdockError:
+            tool = None  # the run says why
+        hint = ""
+        if tool is not None and tool.points:
+            names = ", ".join([*(label.name for label in tool.named.values()), BACKGROUND])
+            hint = f"It takes points: measure points, and name them {names}."
+        with self.state as data:
+            data.tool_hint = hint
 
     def _update_draft(self) -> None:
         current = self.segments.current

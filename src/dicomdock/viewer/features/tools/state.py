@@ -13,6 +13,7 @@ class ToolsState:
     ----------
     tool_names : of those that are declared.
     tool_chosen : the one that 'Run' runs.
+    tool_hint : how the chosen one is given points; empty where it takes none.
     tool_line : what the one that runs says; empty where none does.
     tool_question : whether images may be sent, and where to; empty where it is not asked.
     draft : the open segmentation was made by a tool, and nobody has accepted it.
@@ -20,6 +21,7 @@ class ToolsState:
 
     tool_names: list[str] = field(default_factory=list)
     tool_chosen: str = ""
+    tool_hint: str = ""
     tool_line: str = ""
     tool_question: str = ""
     draft: bool = False

@@ -28,6 +28,7 @@ def tools_part(server: Any) -> None:
             html.Option(
                 "{{ name }}", v_for=f"name in {TOOLS.tool_names}", key="name", raw_attrs=[':value="name"']
             )
+        html.P(shown(TOOLS.tool_hint), v_show=TOOLS.tool_hint, raw_attrs=['data-testid="tool-hint"'])
         button("Run", control.run_tool, disabled=f"!!{TOOLS.tool_line}", testid="run-tool")
     with html.Div(
         classes="row", v_show=TOOLS.tool_line, raw_attrs=['role="status"', 'data-testid="tool-line"']

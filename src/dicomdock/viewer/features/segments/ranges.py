@@ -1,0 +1,122 @@
+"""What tools of values and sizes have for a volume: a histogram, limits of sliders, a brush that suits it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Any
+
+import numpy as np
+from trame_server.utils.typed_state import TypedState
+from trame_slicer.app.ui import (
+    PaintEffectState,
+    SmoothingState,
+    ThresholdState,
+    VolumeIntensityRangeMaskState,
+)
+from trame_slicer.segmentation import BrushDiameterMode, SegmentationEffectVolumeIntensityMask
+
+from dicomdock.imaging.volume import Volume
+from dicomdock.imaging.volume.pixels import valid
+from dicomdock.viewer.features.segments.state import HISTOGRAM, SegmentsState
+from dicomdock.viewer.features.series.logic import SeriesLogic
+from dicomdock.viewer.page_state import PageState
+
+BRUSH_SHARE = 0.03  # of the longer side of a slice, as the diameter that a brush begins with
+BRUSH_STEP_MM = 0.1  # of its slider, less for brushes below 1 mm
+SAMPLES = 1 << 20  # voxels at most that a histogram counts
+SLIDER_STEPS = 1000  # of a range of values that are no whole numbers
+
+
+class Ranges:
+    """Sets the limits of the segment editor's tools for each volume that is shown.
+
+    Parameters
+    ----------
+    server : trame's.
+    editor : trame-slicer's segment editor.
+    series : what is shown.
+    state : of the segmentation on it.
+    """
+
+    def __init__(
+        self, server: Any, editor: Any, series: SeriesLogic, state: PageState[SegmentsState]
+    ) -> None:
+        self._editor, self._series, self._state = editor, series, state
+        brushes = (
+            TypedState(server.state, PaintEffectState).data,
+            TypedState(server.state, SmoothingState).data.brush,
+        )
+        for one in brushes:
+            one.brush_diameter_mode = BrushDiameterMode.Absolute
+        self._brushes = [one.brush_diameter_slider for one in brushes]
+        self._values = [
+            TypedState(server.state, one).data.threshold_slider
+            for one in (ThresholdState, VolumeIntensityRangeMaskState)
+        ]
+        self._brush_mm = [one.value for one in self._brushes]  # as set here: another one is the user's
+        self._masked: Any = None  # the volume whose values the mask's range is of
+        series.on_complete.append(self._complete)
+
+    def opened(self) -> None:
+        """Let the mask of values begin with all values, when a segmentation is open on another volume."""
+        shown = self._series.shown
+        if shown is None or shown.node is self._masked or not self._series.complete:
+            return
+        self._masked = shown.node
+        mask = self._editor.get_effect(SegmentationEffectVolumeIntensityMask)
+        mask.set_mask_range(*shown.node.GetImageData().GetScalarRange())
+
+    def _complete(self) -> None:
+        shown = self._series.shown
+        if shown is None or not shown.grey:
+            return
+        low, high = shown.node.GetImageData().GetScalarRange()
+        whole = np.issubdtype(shown.volume.array.dtype, np.integer)
+        size, step, most = brush_of(shown.volume)
+        with self._state as data:
+            data.histogram = ""
+            for values in self._values:
+                values.step = 1 if whole else (high - low) / SLIDER_STEPS or 1
+            for at, brush in enumerate(self._brushes):
+                brush.min_value, brush.max_value, brush.step = step, most, step
+                if brush.value == self._brush_mm[at]:
+                    brush.value = self._brush_mm[at] = size
+        asyncio.get_running_loop().create_task(self._count(shown, (low, high)))
+
+    async def _count(self, shown: Any, ends: tuple[float, float]) -> None:
+        path = await asyncio.to_thread(histogram, shown.volume, ends)
+        if self._series.shown is shown:
+            with self._state as data:
+                data.histogram = path
+
+
+def brush_of(volume: Volume) -> tuple[float, float, float]:
+    """Return the diameter of a brush for a volume, the step of its slider and the largest one, in mm."""
+    _, rows, columns = volume.geometry.shape
+    _, down, across = volume.geometry.spacing
+    side = max(rows * down, columns * across)
+    size = float(f"{side * BRUSH_SHARE:.1g}")
+    step = min(BRUSH_STEP_MM, 10 ** math.floor(math.log10(size)) / 10)
+    return size, step, float(f"{side / 2:.2g}")
+
+
+def histogram(volume: Volume, ends: tuple[float, float]) -> str:
+    """Return the outline of a histogram as the path of an SVG of the size ``HISTOGRAM``.
+
+    Heights are square roots of the counts, and the tallest bar, mostly air, is cut to the height of the next.
+    Where all values are one, there is none.
+    """
+    width, height = HISTOGRAM
+    low, high = ends
+    if not low < high:
+        return ""
+    values = volume.array.reshape(-1)
+    values = values[:: -(-values.size // SAMPLES)]
+    if volume.padding is not None:
+        values = values[valid(values, volume.padding)]
+    counts, _ = np.histogram(values, bins=width, range=ends)
+    tallest = np.sort(counts)[-2]
+    shares = np.sqrt(np.minimum(counts / tallest, 1)) if tallest else counts > 0
+    steps = "".join(f"V{height * (1 - share):.1f}h1" for share in shares)
+    return f"M0 {height}{steps}V{height}z"
