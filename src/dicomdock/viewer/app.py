@@ -161,7 +161,13 @@ class Workstation(TrameApp):
             self.server, self.series, self.views, self.saving, self.notifications
         )
         self.presentation = PresentationLogic(
-            self.server, app, self.series, self.views, self.archive, self.notifications
+            self.server,
+            app,
+            self.series,
+            self.views,
+            self.overlays,
+            self.archive,
+            self.notifications,
         )
         self.others = OthersLogic(
             self.server,
@@ -182,6 +188,8 @@ class Workstation(TrameApp):
         )
         self.oblique = ObliqueLogic(self.server, self.series, self.views)
         self.fusion = FusionLogic(self.server, app, self.series, self.views, registrations)
+        self.volume.above = lambda: self.fusion.drawn
+        self.fusion.on_drawn.append(self.volume.above_changed)
         self.dose = DoseLogic(
             self.server, app, self.series, self.fusion, self.archive, settings, self.notifications
         )

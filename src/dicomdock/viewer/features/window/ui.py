@@ -70,4 +70,4 @@ def window_panel(server: Any) -> None:
         ):
             checkbox(box, label)
         with html.Div(v_show=OVERLAYS.has_overlays):
-            checkbox(OVERLAYS.overlays_shown, "Overlays of the images")
+            checkbox(OVERLAYS.overlays_shown, "Overlays and shutters of the images")
