@@ -283,6 +283,10 @@ def _placed(
     along_row, along_column = _unit(axes[:3]), _unit(axes[3:])
     if along_row is None or along_column is None or abs(_dot(along_row, along_column)) > UNIT_TOLERANCE:
         return replace(plane, remark="Image Orientation (Patient) is not two perpendicular unit vectors.")
+    if usable is None:
+        stated = written(measures, "PixelSpacing")
+        why = f"their Pixel Spacing, {stated}, cannot be used" if stated else "state no Pixel Spacing"
+        return replace(plane, remark=f"The images have a position in the patient, but {why}.")
     return replace(
         plane,
         origin=(origin[0], origin[1], origin[2]),
