@@ -27,6 +27,7 @@ from dicomdock.imaging.terminology import Terminology, colour_for, fractions
 from dicomdock.viewer.autosave import AUTOSAVE_SECONDS, UnsavedWork
 from dicomdock.viewer.engine import SegmentEditor
 from dicomdock.viewer.features.segments.beginning import empty_segments
+from dicomdock.viewer.features.segments.codes import Codes
 from dicomdock.viewer.features.segments.computing import ComputingLogic
 from dicomdock.viewer.features.segments.ranges import Ranges
 from dicomdock.viewer.features.segments.state import SegmentationRow, SegmentsState
@@ -71,6 +72,7 @@ class SegmentsLogic:
         self.on_opened: list[Callable[[], None]] = []  # another segmentation is open, or none
 
         self.on_opened.append(Ranges(server, self.editor, series, self.state).opened)
+        self.codes = Codes(self.editor, self.state)
         self.computing = ComputingLogic(server, self, self.state, notifications)
 
         control = server.controller
