@@ -22,9 +22,8 @@ TEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 FUZZ_ARGS ?=
 TUTORIAL_ARGS ?=
 
-# The tests' files in memory, where there is room for them: on a disk every test waits for its commits.
-export PYTEST_DEBUG_TEMPROOT := $(shell \
-  [ "$$(df --output=avail --block-size=1G /dev/shm 2>/dev/null | tail -1)" -ge 8 ] 2>/dev/null && echo /dev/shm)
+# On a disk every test waits for its commits.
+export PYTEST_DEBUG_TEMPROOT := $(shell scripts/test-root.sh)
 
 # Without bytecode of ours every process that a test starts, and every worker, compiles it again.
 unexport PYTHONDONTWRITEBYTECODE

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 from urllib.parse import quote
 
 import pytest
+from pydicom import dcmread
 
 from dicomdock import rpc
 from dicomdock.archive import Archive
@@ -21,7 +23,7 @@ from dicomdock.dock.services.sources import LOCAL
 from dicomdock.dock.services.viewer_requests import StandaloneNetwork, ViewerRequests
 from dicomdock.launch.trust import TrustStore
 from dicomdock.sources import Part
-from tests.builders import Made, ct_series
+from tests.builders import Made, changed, ct_series
 from tests.servers.canned import Answer, Request, answering
 from tests.servers.orthanc import Orthanc
 
@@ -98,6 +100,38 @@ def test_only_what_was_made_here_is_sent_and_each_instance_is_answered(
         assert all(one.sent == ("orthanc",) for one in archive.instances(Resource(made[0].study)))
     again = send(standalone(settings), made, "orthanc")
     assert {one.status for one in results(again).values()} == {"duplicate"}
+
+
+def test_de_identified_copies_are_sent_and_what_may_show_a_patient_is_held_back(
+    settings: Settings, orthanc: Orthanc
+) -> None:
+    load_profiles(settings).with_profile(
+        ServerProfile("orthanc", orthanc.url, Login("basic", user=orthanc.user))
+    ).save(settings)
+    from dicomdock.config.secrets import Secrets
+
+    Secrets(settings).set("orthanc", load_profiles(settings).get("orthanc").origin, orthanc.password)
+    *plain, burned = ct_series(3, PatientName="Canary^Name", PatientID="CANARY-ID", BurnedInAnnotation="NO")
+    burned = changed(burned, BurnedInAnnotation="YES")
+    keep(settings, [*plain, burned], made_here=True)
+    request = rpc.SendSeries(7, "orthanc", (burned.series,), "basic")
+    reply = standalone(settings).answer(burned.study, request, lambda _: None)
+    assert isinstance(reply, rpc.SendReply), reply
+    answers = results(reply)
+    assert [answers[one.instance].status for one in plain] == ["stored", "stored"]
+    assert answers[burned.instance].status == "failed"
+    assert "held back" in answers[burned.instance].reason
+    there = json.loads(orthanc.rest("GET", "/instances"))
+    assert len(there) == 2
+    for one in there:
+        received = orthanc.rest("GET", f"/instances/{one}/file")
+        assert b"anary" not in received
+        assert b"CANARY" not in received
+        assert dcmread(io.BytesIO(received)).SOPInstanceUID not in answers
+    with Archive.open(settings) as archive:  # who has a copy does not have the instance
+        assert all(one.sent == () for one in archive.instances(Resource(burned.study)))
+    unknown = rpc.SendSeries(8, "orthanc", (burned.series,), "no such profile")
+    assert isinstance(standalone(settings).answer(burned.study, unknown, lambda _: None), rpc.ErrorReply)
 
 
 def test_prior_studies_of_the_same_patient_are_found_on_servers_and_downloaded(

@@ -84,6 +84,13 @@ def test_a_linear_dose_in_a_box_is_its_formula() -> None:
     assert found.at_least == pytest.approx((15, 15.5, 19.75, 24.5), abs=0.51)
 
 
+def test_a_rescale_beside_the_scaling_makes_no_other_dose() -> None:
+    """Some programs write one of 1 and 0 into every object that they make."""
+    rescaled = read_dose(dose_of(linear, RescaleSlope="1", RescaleIntercept="0"))
+    assert np.array_equal(rescaled.volume.array, read_dose(dose_of(linear)).volume.array)
+    assert one(rescaled, drawn(box=box())).maximum == pytest.approx(24.5, abs=0.001)
+
+
 def test_a_parabolic_dose_in_a_sphere_is_its_formula() -> None:
     """The dose falls with the square of the distance: the volume above that at r is a sphere of radius r."""
     radius = 15.0

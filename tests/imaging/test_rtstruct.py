@@ -176,6 +176,24 @@ def test_a_region_without_voxels_is_named() -> None:
     assert found.remarks[-1] == "Regions without voxels on the images: x."
 
 
+def test_contours_that_belong_to_no_region_or_to_several_are_reported() -> None:
+    images, geometry = source()
+    labels = np.zeros(geometry.shape, np.uint8)
+    labels[1:3, 2:5, 1:5], labels[3, 1:4, 2:6] = 1, 2
+    made = Segmentation.from_array(labels, geometry, names=["liver", "tumor"])
+    structures = structures_to_dicom(made, images)
+    lost = len(structures.ROIContourSequence[1].ContourSequence)
+    structures.ROIContourSequence[1].ReferencedROINumber = 9
+    found = read_structures(structures, geometry)
+    assert [one.mask.count for one in found.segments] == [int((labels == 1).sum()), 0]
+    assert found.remarks == (f"{lost} contours belong to no region of the structure set; they are left out.",)
+    structures.ROIContourSequence[1].ReferencedROINumber = 1
+    structures.StructureSetROISequence[1].ROINumber = 1
+    found = read_structures(structures, geometry)
+    assert {one.mask.count for one in found.segments} == {int((labels > 0).sum())}
+    assert found.remarks[-1] == "2 regions have the ROI Number 1, and each has the contours of all of them."
+
+
 def test_other_objects_and_empty_sets_are_refused() -> None:
     images, geometry = source()
     with pytest.raises(GeometryError, match="not an RT Structure Set"):

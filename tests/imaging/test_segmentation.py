@@ -313,6 +313,31 @@ def test_fractions_are_read_from_one_half_on() -> None:
     assert "fractional" in found.remarks[0]
 
 
+@pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+def test_voxels_of_a_segment_that_is_not_described_are_reported(kind: str) -> None:
+    images, geometry = source()
+    made = Segmentation.from_array(labels(), geometry, names=["left kidney", "tumor"])
+    dataset = segmentation_to_dicom(made, images, kind=kind, compression="none")
+    dataset.SegmentSequence[-1].SegmentNumber = 7
+    found = read_segmentation(to_bytes(dataset), onto=geometry)
+    assert [one.mask.count for one in found.segments] == [int((labels() == 1).sum()), 0]
+    lost = int((labels() == 2).sum())
+    assert found.remarks == (
+        f"{lost} voxels of segment 2, which the object does not describe, are left out.",
+    )
+
+
+def test_another_frame_of_reference_than_that_of_the_images_is_a_remark() -> None:
+    images, geometry = source()
+    made = Segmentation.from_array(labels(), geometry, names=["left kidney", "tumor"])
+    found = read_segmentation(to_bytes(segmentation_to_dicom(made, images)), onto=geometry)
+    frame = images[0].FrameOfReferenceUID
+    assert found.frame_of_reference == frame
+    assert found.on_images_of(frame).remarks == found.on_images_of("").remarks == ()
+    (remark,) = found.on_images_of(f"{frame}.1").remarks
+    assert "another frame of reference" in remark
+
+
 def test_masks_are_boxes() -> None:
     array = labels() > 0
     mask = Mask.of(array)

@@ -300,6 +300,8 @@ def test_uptake_by_surface_has_its_unit_and_no_glycolysis() -> None:
 def test_body_weight_factors() -> None:
     assert body_weight_factor(pet()[0]) == pytest.approx(FACTOR)
     assert body_weight_factor(pet(DecayCorrection="ADMIN")[0]) == pytest.approx(70_000 / 350e6)
+    mouse = pet(PatientWeight="0.025", RadionuclideTotalDose="5000000")
+    assert body_weight_factor(mouse[0]) == pytest.approx(25 / (5e6 * 2 ** (-3600 / 6588)))
     over_midnight = pet(SeriesTime="003000", AcquisitionTime="003000", RadiopharmaceuticalStartTime="233000")
     assert body_weight_factor(over_midnight[0]) == pytest.approx(FACTOR)
     # A series that was processed later: the start is computed back from the frame's own times.
@@ -330,6 +332,11 @@ def test_body_weight_factors() -> None:
         ({"Units": "CNTS"}, "the vendor's scale factor of counts is not stated"),
         ({"Units": "PROPCPS"}, "in PROPCPS, not Bq/ml"),
         ({"SeriesTime": "110000"}, "the start of the scan is not stated"),
+        ({"RadionuclideTotalDose": "350"}, "stated as 350 Bq and the weight as 70 kg"),  # in MBq
+        ({"RadionuclideTotalDose": "350000"}, "cannot both be true"),  # in kBq
+        ({"PatientWeight": "70000"}, "stated as 3.5e.08 Bq and the weight as 70000 kg"),  # in g
+        ({"RadionuclideHalfLife": "109.8"}, "32.8 half-lives after the injection"),  # in minutes
+        ({"RadiopharmaceuticalStartTime": "110000"}, "12.6 half-lives"),  # after the scan
     ],
 )
 def test_no_uptake_without_its_inputs(changed: dict[str, Any], sentence: str) -> None:

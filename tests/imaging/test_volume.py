@@ -158,6 +158,26 @@ def test_one_slice_without_the_rescale_of_the_others_is_reported() -> None:
     assert "without a Rescale Slope among others that have one: 1 of 3" in said
 
 
+@pytest.mark.parametrize(
+    ("spacing", "said"),
+    [
+        (["0", "0"], r"but their Pixel Spacing, 0\\0, cannot be used"),
+        (["-0.7", "0.7"], "cannot be used"),
+        (["0.7"], "cannot be used"),
+        (None, "but state no Pixel Spacing"),
+    ],
+)
+def test_the_reason_is_the_spacing_where_it_is(spacing: list[str] | None, said: str) -> None:
+    instances = scan(values())
+    for one in instances:
+        del one.dataset.PixelSpacing
+        if spacing:
+            one.dataset.PixelSpacing = spacing
+    (plan,) = split_series([one.dataset for one in instances])
+    with pytest.raises(GeometryError, match=said):
+        plan.require_spatial()
+
+
 def test_padding_below_the_hounsfield_scale_is_clipped_not_wrapped() -> None:
     array = np.full((2, 2, 2), -32768, np.int16)
     volume = read(scan(array, RescaleSlope="1", RescaleIntercept="-1024"))

@@ -79,6 +79,7 @@ def test_curl_creates_claims_updates_and_completes_a_work_item(
         claimed = {**FINISHED, "00081195": {"vr": "UI", "Value": [SECRET]}}
         assert ask("/1.2.840.1", claimed, "POST")[0] == 200  # as PS3.4 has it: within the data set
         assert ask(f"/1.2.840.1?transaction-uid={SECRET}", FINISHED, "POST")[0] == 200
+        assert ask(f"/1.2.840.1?transaction-uid={SECRET}", FINISHED, "PUT")[0] == 200  # dicom-ups-rs-client
         assert ask("/1.2.840.1/state", _state("COMPLETED"), "PUT")[0] == 200
         status, again = ask("/1.2.840.1/state", _state("COMPLETED"), "PUT")
         assert (status, worklist.REMARKS["B306"] in again) == (200, True)  # type: ignore[index]

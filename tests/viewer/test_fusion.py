@@ -165,6 +165,26 @@ def test_pet_is_shown_in_uptake_with_its_unit_where_every_input_is_there(
     screen.button("suv-type").select_option("")
     screen.wait("s.window_unit === 'g/ml{SUVbw}' && s.window_width === 5 && !s.remarks.length")
 
+    screen.tool("volume")
+    assert screen.state("render_preset") == "Maximum (MIP), dark on light"  # as PET is read
+    screen.button("render-preset").select_option("Maximum (MIP)")
+    screen.button("render-volume").click()
+    screen.wait("s.rendering && !s.threed_note")
+    screen.page.keyboard.press("3")  # the window of the slices is that of the projection
+    screen.wait("s.window_width === 20")
+    screen.until(lambda: shows_projection(screen, uptake), words="no projection from the front")
+    before = screen.pixels("ThreeD")
+    screen.button("turn-volume").click()
+    screen.until(lambda: screen.changed(before, "ThreeD") > 0.02, words="it does not turn")
+    screen.button("turn-volume").click()
+    screen.wait("!s.turning")
+    screen.button("render-preset").select_option("Maximum (MIP), dark on light")
+    screen.wait("s.render_preset.endsWith('light') && !s.threed_note")
+    screen.button("fit-ThreeD").click()
+    screen.until(lambda: shows_projection(screen, uptake, dark=True), words="not dark on light")
+    screen.button("render-volume").click()
+    screen.wait("!s.rendering")
+
     screen.show(study["no dose"][0].series)
     screen.wait("s.window_unit === 'Bq/ml'")
     assert screen.words("br").endswith("Bq/ml")
@@ -173,6 +193,24 @@ def test_pet_is_shown_in_uptake_with_its_unit_where_every_input_is_there(
     screen.until(lambda: value_under_mouse(screen, 6, 4, PET_SHAPE[1:], 3) == due)
     screen.page.mouse.move(1, 1)  # out of the views
     expect(screen.page.locator('[data-view="Red"] .value')).to_be_hidden()
+
+
+def shows_projection(screen: Screen, uptake: np.ndarray, *, dark: bool = False) -> bool:
+    """Return whether the 3D view shows the greatest values from the front to the back, in the window 0 to 20.
+
+    It is fitted by its diagonal, so its edges are looked for: the middles of the outer voxels.
+    """
+    seen = screen.pixels("ThreeD").mean(axis=2)
+    rows, columns = (np.flatnonzero((seen > 30).mean(axis=axis) > 0.2) for axis in (1, 0))
+    if not rows.size or not columns.size:
+        return False
+    found = seen[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    k = PET_SHAPE[0] - 1 - np.round(np.linspace(0, PET_SHAPE[0] - 1, found.shape[0])).astype(int)
+    i = np.round(np.linspace(0, PET_SHAPE[2] - 1, found.shape[1])).astype(int)
+    due = windowed(uptake.max(axis=1)[np.ix_(k, i)], 20, 10, inverted=dark)
+    wide = (PET_SHAPE[2] - 1) * 3 / ((PET_SHAPE[0] - 1) * 4)
+    shape = abs(found.shape[1] / found.shape[0] - wide) < 0.05
+    return shape and float(abs(found - due).mean()) < ALIKE
 
 
 def hot_iron(share: np.ndarray) -> np.ndarray:
@@ -251,6 +289,16 @@ def test_a_pet_ct_study_opens_with_pet_over_its_ct(screen: Screen, study: dict[s
     screen.put("slab", 8)
     screen.until(lambda: shows_slab(screen), words="the slab is not fused")
     screen.put("slab", 0)
+    screen.put("render_preset", "Maximum (MIP)")
+    screen.button("draw-volume").click()
+    screen.wait("s.rendering && !s.threed_note")
+    screen.button("fusion-width").fill("20")
+    screen.button("fusion-width").press("Enter")
+    screen.button("fusion-centre").fill("10")
+    screen.button("fusion-centre").press("Enter")
+    uptake = activity() * PER_BECQUEREL
+    screen.until(lambda: shows_projection(screen, uptake), words="what lies above is not projected")
+    screen.put("rendering", False)
     screen.button("suv-type").select_option("LBM")
     screen.wait("s.fusion_unit === 'g/ml{SUVlbm}' && s.fusion_width === 5")
     screen.until(lambda: shows(screen, "Red", 0.4, 5 / LEAN["LBM"]), words="not by lean body mass")

@@ -11,7 +11,9 @@ import pytest
 
 from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
-from dicomdock.viewer.loading import Events, Loaded, Loader
+from dicomdock.imaging.geometry import split_series
+from dicomdock.imaging.volume import allocate
+from dicomdock.viewer.loading import COVERED, Events, Loaded, Loader
 from tests.builders import Made
 from tests.viewer.conftest import SHAPE, made_study, phantom, store
 
@@ -74,6 +76,25 @@ def test_a_whole_series_is_read_voxel_for_voxel(settings: Settings) -> None:
     whole = told.allocated[-1]
     assert whole.complete
     assert np.array_equal(whole.volume.array, phantom())
+
+
+def test_what_lies_behind_an_image_s_own_shutter_is_covered() -> None:
+    """The circle by numpy: row and column count from 1, and its edge is shown (PS3.3 C.7.6.11)."""
+    plain, shut = (one.dataset for one in made_study()[2][:2])
+    shut.ShutterShape, shut.CenterOfCircularShutter, shut.RadiusOfCircularShutter = "CIRCULAR", [30, 20], 12
+    shut.ShutterPresentationValue = 0x8000
+    plan = split_series([plain, shut])[0]
+    loaded = Loaded(plan, allocate(plan))
+    loaded.fill(plain)
+    assert loaded.overlays is None
+    loaded.fill(shut)
+    assert loaded.overlays is not None
+    k = next(iter(plan.places(shut.SOPInstanceUID).values()))
+    row, column = np.mgrid[1 : SHAPE[1] + 1, 1 : SHAPE[2] + 1]
+    due = np.where((row - 30) ** 2 + (column - 20) ** 2 > 144, COVERED, 0)
+    assert np.array_equal(loaded.overlays[k], due)
+    assert not loaded.overlays[1 - k].any()
+    assert loaded.shutter_grey == 0x8000
 
 
 def test_the_middle_comes_first(settings: Settings) -> None:

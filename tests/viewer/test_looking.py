@@ -642,6 +642,49 @@ def test_every_panel_has_names_and_contrast_by_axe(screen: Screen) -> None:
     screen.page.emulate_media(color_scheme="light")
 
 
+def test_greys_are_inverted(screen: Screen) -> None:
+    def middle() -> np.ndarray:
+        pixels = screen.pixels().astype(int)
+        rows, columns = (side // 2 for side in pixels.shape[:2])
+        return pixels[rows - 30 : rows + 30, columns - 30 : columns + 30]
+
+    before = middle()
+    screen.page.keyboard.press("i")
+    screen.wait("s.inverted")
+    screen.until(lambda: np.abs(middle() + before - 255).mean() < ALIKE)
+    screen.tool("window")
+    screen.page.get_by_label("Inverted").uncheck()
+    screen.wait("!s.inverted")
+    screen.put("tool", "")  # the view has its size again
+    screen.until(lambda: np.abs(middle() - before).mean() < ALIKE)
+
+
+def test_pictures_are_turned_and_mirrored(screen: Screen) -> None:
+    def middle() -> np.ndarray:
+        pixels = screen.pixels().astype(int)
+        rows, columns = (side // 2 for side in pixels.shape[:2])
+        return pixels[rows - 30 : rows + 30, columns - 30 : columns + 30]
+
+    usual, seen = screen.edges(), middle()
+    assert usual == ["R", "L", "A", "P"]
+    ways = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
+    pictures = [np.rot90(seen, -turns)[:, :: -1 if mirrored else 1] for turns, mirrored in ways]
+    for key, edges, way in (
+        ("t", ["P", "A", "R", "L"], (1, False)),  # clockwise
+        ("m", ["A", "P", "R", "L"], (1, True)),
+        ("t", ["L", "R", "A", "P"], (0, True)),
+    ):
+        screen.page.keyboard.press(key)
+        screen.handled()
+        assert screen.edges() == edges
+        now = middle()  # turned, it can be larger: it fits another side of the view
+        assert ways[int(np.argmin([np.abs(now - one).mean() for one in pictures]))] == way
+    screen.tool("window")
+    screen.button("turn-back").click()
+    screen.handled()
+    assert screen.edges() == usual
+
+
 def test_the_page_has_the_colours_of_the_docks_pages(opened: Opened, screen: Screen) -> None:
     dark, light = "rgb(22, 27, 30)", "rgb(255, 255, 255)"
     screen.tool("layout")

@@ -87,6 +87,7 @@ def measure(screen: Screen, kind: str, places: list[Point]) -> dict[str, float]:
     if kind == "region":
         screen.page.keyboard.press("Escape")
     screen.wait(f"!s.measuring && s.measurements.length === {before + 1}")
+    screen.handled()  # the numbers are those of all points, not those of a moment before
     return numbers(screen.state("measurements")[-1]["words"])
 
 

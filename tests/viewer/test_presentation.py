@@ -155,7 +155,7 @@ def test_overlays_can_be_switched_off(shown: Shown, screen: Screen, tmp_path: Pa
     screen.page.keyboard.press("r")
     plain = shown.rendered("linear", screen.slice()[0] - 1, tmp_path)
     screen.tool("window")
-    box = screen.page.get_by_label("Overlays of the images")
+    box = screen.page.get_by_label("Overlays and shutters of the images")
     expect(box).to_be_checked()
     box.uncheck()
     screen.until(lambda: difference(screen.pixels(), plain.astype(float), (1, 1), (255, 127.5)) < ALIKE)

@@ -162,6 +162,15 @@ def test_a_refused_login_is_told_and_sending_can_be_tried_again(
     expect(screen.page.get_by_test_id("send-words")).to_contain_text(f"{made} of {made} {are} on orthanc")
     expect(screen.page.get_by_test_id("send-answers").locator("details")).not_to_have_count(0)
     assert orthanc.instance_count() == made
+    screen.button("send-profile").select_option("basic")
+    for box in screen.page.get_by_role("dialog", name="Send").get_by_role("checkbox").all():
+        box.check()
+    screen.button("send-now").click()
+    expect(screen.page.get_by_test_id("send-words")).to_have_text(
+        f"{made} of {made} {are} on orthanc, de-identified."
+    )
+    assert orthanc.instance_count() == 2 * made
+    screen.button("send-profile").select_option("")
     screen.button("send-close").click()
 
 

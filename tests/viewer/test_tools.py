@@ -95,9 +95,11 @@ def test_measured_points_are_given_to_an_interactive_model(opened: Opened, scree
         screen.button("point").click()
         screen.page.mouse.click(*screen.middle())
         screen.wait("s.measurements.length === 1 && !s.measuring")
+        screen.drawn()
+        before = screen.pixels()
         screen.button("name-0").fill("liver")
         screen.button("name-0").press("Tab")
-        screen.handled()
+        screen.until(lambda: screen.changed(before))  # its name stands beside it
         screen.tool("segment")
         screen.wait("s.tool_names.includes('edit')")
         screen.button("segmenting-tool").select_option("edit")

@@ -222,6 +222,29 @@ def test_help_shows_the_keys(screen: Screen) -> None:
     expect(screen.page.get_by_role("dialog", name="Keys")).to_be_hidden()
 
 
+# A sleeping computer, or a browser that freezes a tab, breaks a connection; a test cannot have either.
+CUTTABLE = """(() => {
+    const Real = window.WebSocket;
+    window.sockets = [];
+    window.WebSocket = class extends Real {
+        constructor(...given) { super(...given); window.sockets.push(this); }
+    };
+})()"""
+
+
+def test_a_page_that_is_cut_off_from_its_viewer_connects_again(opened: Opened, browser: Browser) -> None:
+    for screen in looked_at(browser, opened.url, falls=True):
+        screen.page.add_init_script(CUTTABLE)
+        screen.page.reload()
+        screen.wait("s.complete")
+        before = opened.pid
+        screen.page.evaluate("() => { window.beforeIt = true; window.sockets.forEach(one => one.close()); }")
+        screen.page.wait_for_function("() => !window.beforeIt")
+        screen.wait("s.complete")
+        screen.drawn()
+        assert opened.pid == before
+
+
 def test_a_killed_viewer_comes_back_with_what_was_painted(opened: Opened, browser: Browser) -> None:
     known = opened.made_here()
     for screen in looked_at(browser, opened.url, falls=True):

@@ -344,7 +344,7 @@ def _segments(dataset: Dataset, volumes: Sequence[Volume], why_none: str) -> ima
     found = read_segmentation(dataset, onto=volumes[0].geometry if volumes else None)
     for volume in volumes:
         if found.fits(volume.geometry):
-            return _checked(found.onto(volume.geometry), volume)
+            return found.onto(volume.geometry).on_images_of(volume.frame_of_reference)
     if volumes:
         remark = "Its grid is not that of its images; 'onto' resamples it."
     elif why_none:
@@ -354,19 +354,8 @@ def _segments(dataset: Dataset, volumes: Sequence[Volume], why_none: str) -> ima
     return replace(found, remarks=(*found.remarks, remark))
 
 
-def _checked(found: imaging.Segmentation, volume: Volume) -> imaging.Segmentation:
-    """Return a segmentation on its images with a remark where its frame of reference is another one."""
-    frames = (found.frame_of_reference, volume.frame_of_reference)
-    if not all(frames) or frames[0] == frames[1]:
-        return found
-    return replace(found, remarks=(*found.remarks, _OTHER_FRAME))
-
-
 def _instances(volume: Volume) -> frozenset[str]:
     return frozenset(source[0] for source in volume.sources if source is not None)
-
-
-_OTHER_FRAME = "It states another frame of reference than the images it refers to; check that it fits."
 
 
 def _images_of(archive: Home, segmentation: Segmentation) -> Resource:

@@ -5,8 +5,17 @@ turns the bytes of an instance into the bytes of its de-identified copy, or says
 """
 
 from dicomdock.deidentify.deidentifier import Deidentified, Deidentifier, HeldBack
-from dicomdock.deidentify.profile import OPTIONS, Profile
+from dicomdock.deidentify.profile import OFFERED, OPTIONS, Profile
 from dicomdock.deidentify.pseudonyms import Pseudonyms
 from dicomdock.deidentify.report import Report
 
-__all__ = ["OPTIONS", "Deidentified", "Deidentifier", "HeldBack", "Profile", "Pseudonyms", "Report"]
+__all__ = [
+    "OFFERED",
+    "OPTIONS",
+    "Deidentified",
+    "Deidentifier",
+    "HeldBack",
+    "Profile",
+    "Pseudonyms",
+    "Report",
+]

@@ -48,6 +48,17 @@ OPTIONS: Mapping[str, Code] = MappingProxyType(
 """Each option by its name on the command line -> its code."""
 
 
+OFFERED: Mapping[str, str] = MappingProxyType(
+    {
+        BASIC: "De-identified",
+        f"{BASIC},{CLEAN_DESCRIPTORS},{RETAIN_MODIFIED_DATES},{RETAIN_PATIENT}": (
+            "De-identified; dates moved, sex, age and safe words stay"
+        ),
+    }
+)
+"""Profiles that are offered where one is chosen from a list -> their words."""
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """The Basic Application Level Confidentiality Profile with some options.

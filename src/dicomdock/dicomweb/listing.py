@@ -349,7 +349,9 @@ class Listing:
         if self.query.fuzzy and not self.session.dialect.fuzzy:
             found.append(f"{self.session.name} does not match names fuzzily; they were compared as written.")
         if self.query.order and not self.session.dialect.order:
-            found.append(f"{self.session.name} does not sort its answers; they are in an order of its own.")
+            found.append(
+                f"{self.session.name} does not sort its answers; they are in the server's own order."
+            )
         found.extend(
             f"{self.session.name} leaves {key} empty in all its answers, so that nothing matches it."
             for key in sorted(self.empty or ())

@@ -87,7 +87,7 @@ def run(
 
 def _demonstrate(dock: Dock) -> None:
     """Make the demonstration study while the page is there already, which shows it once it is made."""
-    _say("The demonstration study is being made; its list waits for it.")
+    _say("The demonstration study is being created; its list waits for it.")
     try:
         dock.services.demonstration.prepare()
     except Cancelled:

@@ -124,6 +124,7 @@ TRANSACTIONS: Sequence[Transaction] = (
     Transaction("Worklist (UPS-RS)", "POST", "/workitems", worklist.create, "create a work item"),
     Transaction("Worklist (UPS-RS)", "GET", _WORKITEM, worklist.retrieve, "the work item"),
     Transaction("Worklist (UPS-RS)", "POST", _WORKITEM, worklist.update, "update the work item"),
+    Transaction("Worklist (UPS-RS)", "PUT", _WORKITEM, worklist.update, "the same, as some clients send it"),
     Transaction(
         "Worklist (UPS-RS)",
         "PUT",

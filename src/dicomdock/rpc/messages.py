@@ -348,11 +348,13 @@ class SendSeries:
     request : its number.
     server : name.
     series : Series Instance UIDs.
+    deidentify : send de-identified copies by this profile; empty for the instances as they are.
     """
 
     request: int
     server: str
     series: tuple[str, ...]
+    deidentify: str = ""
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,10 @@ class Copies:
         self._counted: set[Resource] = set()
         self.report = Report(deidentifier.profile)
 
+    def resource(self, resource: Resource) -> Resource:
+        """Return the UIDs under which an instance leaves."""
+        return self._deidentifier.resource(resource)
+
     def of(self, selection: Selection) -> Generator[Progress, None, Selection]:
         """Return a selection of copies; what is held back is among the unsent, with its reason.
 

@@ -53,6 +53,7 @@ from dicomdock.viewer.features.timepoints.logic import TimePointsLogic
 from dicomdock.viewer.features.tools.logic import ToolsLogic
 from dicomdock.viewer.features.views.cine import Cine
 from dicomdock.viewer.features.views.logic import Views
+from dicomdock.viewer.features.views.turning import Turning
 from dicomdock.viewer.features.volume.logic import VolumeLogic
 from dicomdock.viewer.features.window.logic import WindowLogic
 from dicomdock.viewer.guard import Guard
@@ -160,7 +161,13 @@ class Workstation(TrameApp):
             self.server, self.series, self.views, self.saving, self.notifications
         )
         self.presentation = PresentationLogic(
-            self.server, app, self.series, self.views, self.archive, self.notifications
+            self.server,
+            app,
+            self.series,
+            self.views,
+            self.overlays,
+            self.archive,
+            self.notifications,
         )
         self.others = OthersLogic(
             self.server,
@@ -181,6 +188,8 @@ class Workstation(TrameApp):
         )
         self.oblique = ObliqueLogic(self.server, self.series, self.views)
         self.fusion = FusionLogic(self.server, app, self.series, self.views, registrations)
+        self.volume.above = lambda: self.fusion.drawn
+        self.fusion.on_drawn.append(self.volume.above_changed)
         self.dose = DoseLogic(
             self.server, app, self.series, self.fusion, self.archive, settings, self.notifications
         )
@@ -198,6 +207,7 @@ class Workstation(TrameApp):
         self.timepoints = TimePointsLogic(
             self.server, self.series, self.segments, self.views, self.archive, self.notifications
         )
+        self.turning = Turning(self.server, self.views, lambda: self.focus, self.notifications)
         self.cine = Cine(self.server, self.series, self.views)
         self.measuring.on_place.append(self.prompts.drop)
         self.segments.on_tool.append(self.volume.painting)

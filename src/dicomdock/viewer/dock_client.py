@@ -47,16 +47,16 @@ class DockClient:
         return await self._ask(rpc.ListServers(next(self._numbers), origin), rpc.ServersReply)
 
     async def send_series(
-        self, server: str, series: Sequence[str], progress: Progress | None = None
+        self, server: str, series: Sequence[str], deidentify: str, progress: Progress | None = None
     ) -> rpc.SendReply:
-        """Ask to send series that were made on this computer.
+        """Ask to send series that were made on this computer, or copies de-identified by a profile.
 
         Raises
         ------
         RequestFailed
             Nothing was sent.
         """
-        request = rpc.SendSeries(next(self._numbers), server, tuple(series))
+        request = rpc.SendSeries(next(self._numbers), server, tuple(series), deidentify)
         return await self._ask(request, rpc.SendReply, progress)
 
     async def fetch_sources(self) -> rpc.FetchReply:

@@ -58,6 +58,29 @@ def render_volumes_on_the_processor(app: Any) -> None:
     app.volume_rendering._logic.SetDefaultRenderingMethod(CPU_RAY_CASTING)
 
 
+def project_greatest_values(view: Any, *, on: bool) -> None:
+    """Let a 3D view project the greatest values of a volume in parallel, or compose it in perspective."""
+    node = view._view_node
+    node.SetRaycastTechnique(node.MaximumIntensityProjection if on else node.Composite)
+    if on:
+        view.set_render_mode_to_orthographic()
+    else:
+        view.set_render_mode_to_perspective()
+
+
+def projects_greatest_values(view: Any) -> bool:
+    """Return whether a 3D view does."""
+    node = view._view_node
+    return bool(node.GetRaycastTechnique() == node.MaximumIntensityProjection)
+
+
+def turn_camera(view: Any, degrees: float) -> None:
+    """Turn the camera of a 3D view about what is up in it, through what it looks at."""
+    camera = view.get_camera_node().GetCamera()
+    camera.Azimuth(degrees)
+    camera.OrthogonalizeViewUp()
+
+
 @contextmanager
 def rendered_once() -> Iterator[None]:
     """Build elements of a page without rendering each of them at its end.

@@ -32,6 +32,7 @@ from dicomdock.imaging.attributes import text
 from dicomdock.imaging.codecs import pixel_array
 from dicomdock.imaging.geometry import VolumePlan, split_series
 from dicomdock.imaging.overlays import has_overlays, overlay_bits
+from dicomdock.imaging.presentation_state import read_shutter, uncovered
 from dicomdock.imaging.volume import Volume, allocate, fill_slice
 from dicomdock.imaging.volume.pixels import PIXELS
 from dicomdock.viewer.study import read_instance
@@ -40,6 +41,8 @@ from dicomdock.viewer.uptake import SuvFactors, Uptake
 LOOK = 0.12  # seconds between two looks into the archive while instances arrive
 FILLERS = 2  # threads; decoding outside the interpreter's lock gains from a second one
 QUIET = 5.0  # seconds in which nothing came of a series although its study is being fetched: it is all here
+COVERED = 2
+"""The value of voxels behind a shutter, among those of overlays."""
 CACHED_BYTES = 192 << 20  # of files that were read for the plan and need not be read again for their pixels
 
 
@@ -54,7 +57,9 @@ class Loaded:
     filled : slices k that have arrived.
     failed : reason by SOP Instance UID, for what could not be read.
     provisional : one image of a series whose other images are not known yet.
-    overlays : 1 for each voxel that the images' overlays cover; None while none of them has any.
+    overlays : 1 for each voxel that the images' overlays cover, 2 for those behind their shutters alone; None
+        while none of them has any.
+    shutter_grey : of what is behind their shutters, 0 black to 65535 white.
     uptake : the volume in Standardized Uptake Values, once all of a PET series has been read.
     """
 
@@ -64,6 +69,7 @@ class Loaded:
     failed: dict[str, str] = field(default_factory=dict)
     provisional: bool = False
     overlays: npt.NDArray[np.uint8] | None = None
+    shutter_grey: int = 0
     uptake: Uptake = field(default_factory=Uptake)
     _suv_factors: SuvFactors = field(default_factory=SuvFactors, repr=False)
     _headers: list[Dataset] = field(default_factory=list, repr=False)
@@ -78,6 +84,9 @@ class Loaded:
         if has_overlays(dataset):
             with suppress(*READ_ERRORS):  # an image is shown without an overlay that cannot be read
                 self._fill_overlays(dataset)
+        if "ShutterShape" in dataset:
+            with suppress(*READ_ERRORS):  # likewise
+                self._fill_shutter(dataset)
         if self.volume.modality == "PT" and not self.provisional:
             for name in PIXELS:
                 dataset.pop(name, None)
@@ -119,6 +128,17 @@ class Loaded:
             )
             if covered is not None:
                 self._overlays()[k] = covered
+
+    def _fill_shutter(self, dataset: Dataset) -> None:
+        shutter = read_shutter(dataset)
+        if shutter is None:
+            return
+        self.shutter_grey = shutter.grey
+        for k in self.plan.places(text(dataset, "SOPInstanceUID")).values():
+            plane = self.plan.planes[k]
+            if plane is not None and plane.tile is None:
+                over = self._overlays()[k]
+                over[~uncovered(shutter, over.shape) & (over == 0)] = COVERED
 
     def _overlays(self) -> npt.NDArray[np.uint8]:
         with self._lock:

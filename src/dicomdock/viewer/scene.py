@@ -21,6 +21,7 @@ from dicomdock.imaging.presentation import STEPS, Grey, curve_of, window_of
 from dicomdock.imaging.segmentation import Mask
 from dicomdock.imaging.volume import Volume
 from dicomdock.imaging.volume.pixels import valid
+from dicomdock.viewer.loading import COVERED
 
 SAME_PLACE = 1e-4  # mm, between matrices that mean the same grid
 BYTES = Window(127.5, 255.0, function="LINEAR_EXACT")
@@ -103,6 +104,19 @@ class ShownVolume:
         half, level = display.GetWindow() / 2, display.GetLevel()
         return window_of(level - half, level + half, self.shading)
 
+    @property
+    def inverted(self) -> bool:
+        """Whether low values are shown bright."""
+        return self.volume.inverted if self.inverse is None else self.inverse
+
+    def invert(self, inverse: bool) -> None:
+        """Show low values bright, or dark; colours and windows stay."""
+        display = self.node.GetDisplayNode()
+        if display is None or not self.grey:
+            return
+        self.inverse = inverse
+        display.SetAndObserveColorNodeID(self.palette or self._colours(curve_of(self.shading).shades))
+
     def hide_padding(self) -> None:
         """Draw only values from the least to the greatest of the image, where padding lies beyond."""
         values, padding = self.volume.array, self.volume.padding
@@ -126,15 +140,14 @@ class ShownVolume:
 
     def _colours(self, shades: Grey | None) -> str:
         """Return the ID of the colours that the 256 steps of the window are shown in."""
-        inverted = self.volume.inverted if self.inverse is None else self.inverse
         if shades is None:
-            return INVERTED if inverted else GREY
+            return INVERTED if self.inverted else GREY
         if self.table is None:
             self.table = self.node.GetScene().AddNewNodeByClass("vtkMRMLColorTableNode", "shades")
             self.table.SetTypeToUser()
             self.table.SetNumberOfColors(STEPS)
             self.table.GetLookupTable().SetRange(0, STEPS - 1)
-        for step, shade in enumerate(255 - shades if inverted else shades):
+        for step, shade in enumerate(255 - shades if self.inverted else shades):
             self.table.SetColor(step, str(step), *[float(shade) / 255] * 3, 1.0)
         return str(self.table.GetID())
 
@@ -167,8 +180,16 @@ def add_volume(app: Any, volume: Volume, name: str) -> ShownVolume:
     return ShownVolume(volume, node)
 
 
-def add_overlays(app: Any, covered: npt.NDArray[np.uint8], geometry: VolumeGeometry) -> Any:
-    """Put what overlays cover into the scene, to be drawn in white; without copying it."""
+def add_overlays(
+    app: Any, covered: npt.NDArray[np.uint8], geometry: VolumeGeometry, shutter_grey: int = 0
+) -> Any:
+    """Put what overlays and shutters cover into the scene, without copying it.
+
+    Parameters
+    ----------
+    covered : 1 where overlays are, drawn in white; ``COVERED`` behind a shutter.
+    shutter_grey : what is behind a shutter, 0 black to 65535 white.
+    """
     slices, rows, columns = covered.shape
     image = vtkImageData()
     image.SetDimensions(columns, rows, slices)
@@ -180,10 +201,11 @@ def add_overlays(app: Any, covered: npt.NDArray[np.uint8], geometry: VolumeGeome
     if colours is None:
         colours = app.scene.AddNewNodeByClass("vtkMRMLColorTableNode", OVERLAY_COLOURS)
         colours.SetTypeToUser()
-        colours.SetNumberOfColors(2)
-        colours.GetLookupTable().SetRange(0, 1)
+        colours.SetNumberOfColors(3)
+        colours.GetLookupTable().SetRange(0, COVERED)
         colours.SetColor(0, "nothing", 0.0, 0.0, 0.0, 0.0)
         colours.SetColor(1, "overlay", 1.0, 1.0, 1.0, 1.0)
+    colours.SetColor(COVERED, "behind a shutter", *[shutter_grey / 65535] * 3, 1.0)
     node.GetDisplayNode().SetAndObserveColorNodeID(colours.GetID())
     node.SetAndObserveImageData(image)
     return node

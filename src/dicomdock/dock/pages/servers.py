@@ -136,7 +136,7 @@ class ServersPage:
     async def _test_upload(self, profile: ServerProfile, place: ui.element) -> None:
         with widgets.question(f"Send a test object to {profile.name}?", testid="ask-test-upload") as asked:
             ui.label(
-                f"One small made image of the patient {PATIENT} goes there, comes back, and is deleted again"
+                f"One small test image of the patient {PATIENT} goes there, comes back, and is deleted again"
                 " where the server deletes. A server that does not delete keeps it."
             )
             asked.cancel()

@@ -52,7 +52,7 @@ def _words(tool: Tool) -> str:
 def section(services: Services) -> None:
     """Build the section."""
     ui.label(
-        "Programs and services of yours that segment a series, in the viewer and by 'dicomdock tool run'."
+        "Your programs and services that segment a series, in the viewer and by 'dicomdock tool run'."
     ).classes("muted")
     listed = ui.element("ul").classes("plain-list").props('data-testid="tools"')
     _commands((ADD, "adds what a file declares;"), (REMOVE, "removes one."))

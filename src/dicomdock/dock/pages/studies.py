@@ -279,7 +279,7 @@ class StudiesPage:
         await self.search()
 
     async def _demonstrate(self) -> None:
-        self._actions.status.set_text("Making the demonstration study …")
+        self._actions.status.set_text("Creating the demonstration study …")
         name = await self._run(self._demonstration.prepare)
         self._names = await self._run(self._sources.names)
         await self._go(name)

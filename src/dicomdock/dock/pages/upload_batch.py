@@ -240,7 +240,7 @@ class Results:
         batch = self._batch
         if batch.stage == "storing":
             self._line.set_text(
-                f"{formatting.number(batch.done)} of {formatting.counted(len(batch.files), 'file')} kept"
+                f"{formatting.number(batch.done)} of {formatting.counted(len(batch.files), 'file')} stored"
             )
             self._done.style(f"width: {100 * batch.done // max(1, len(batch.files))}%")
             return
@@ -249,16 +249,16 @@ class Results:
         if batch.transfer is not None:
             transfer = await self._run(self._transfers.queue.get, batch.transfer)
             items = await self._run(self._transfers.queue.items, batch.transfer)
-        kept = sum(outcome.stored for outcome in batch.outcomes)
-        said = f"{formatting.counted(kept, 'file')} stored"
-        if lost := len(batch.outcomes) - kept:
-            said += f", {formatting.number(lost)} not"
+        stored = sum(outcome.stored for outcome in batch.outcomes)
+        sentence = f"{formatting.counted(stored, 'file')} stored"
+        if lost := len(batch.outcomes) - stored:
+            sentence += f", {formatting.number(lost)} not"
         if transfer is not None:
-            said += f". To {batch.server}: {words(transfer)}" + (
+            sentence += f". To {batch.server}: {words(transfer)}" + (
                 f". {transfer.message}" if transfer.message else ""
             )
         self._title.set_text("Stored" if transfer is None else f"Stored, and sent to {batch.server}")
-        self._line.set_text(f"{said}. {batch.message}" if batch.message else said)
+        self._line.set_text(f"{sentence}. {batch.message}" if batch.message else sentence)
         share = 100 if transfer is None else percent(transfer)
         self._bar.set_visibility(transfer is not None and not transfer.ended)
         self._done.style(f"width: {share or 0}%")

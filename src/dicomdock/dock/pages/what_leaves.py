@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from nicegui import ui
 
 from dicomdock.archive import Archive
+from dicomdock.deidentify import OFFERED
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock import widgets
 from dicomdock.dock.pages.action_services import ActionServices
@@ -14,13 +15,7 @@ from dicomdock.dock.services.deidentified import Preview, preview
 from dicomdock.errors import DicomdockError
 
 AS_IT_IS = "as it is"
-PROFILES = {
-    AS_IT_IS: "As it is",
-    "basic": "De-identified",
-    "basic,clean-descriptors,retain-modified-dates,retain-patient-characteristics": (
-        "De-identified; dates moved, sex, age and safe words stay"
-    ),
-}
+PROFILES = {AS_IT_IS: "As it is", **OFFERED}
 
 
 def choose_what_leaves(

@@ -53,7 +53,7 @@ class LoginForm:
     secret_needed: bool = True
 
 
-_CLIENT = Field("client_id", "Client id", "How the issuer calls dicomdock: ask whoever runs the server.")
+_CLIENT = Field("client_id", "Client id", "The name of dicomdock at the issuer: ask whoever runs the server.")
 
 # ``azure`` becomes ``oidc`` when it is saved, and is shown as that afterwards.
 FORMS: Mapping[str, LoginForm] = MappingProxyType(

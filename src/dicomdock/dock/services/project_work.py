@@ -217,8 +217,8 @@ class ProjectWork:
             )
         if "://" in case.server:
             raise NotInArchive(
-                f"The images lie in {case.server}.",
-                remedy="'dicomdock cohort pull' brings those of a cohort here.",
+                f"The images are on {case.server}.",
+                remedy="'dicomdock cohort pull' downloads those of a cohort.",
             )
         self._transfers.pull(case.server, [case.series])
 

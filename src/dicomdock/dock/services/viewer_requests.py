@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dicomdock.dicomweb import Client
     from dicomdock.sources import StoreResult
     from dicomdock.transfer import MissingSource
+    from dicomdock.transfer.files import Selection
     from dicomdock.transfer.priors import Patient
 
 PATIENCE = 15.0  # seconds for a server to say whether it has a series
@@ -95,8 +96,8 @@ class ViewerRequests:
             match request:
                 case rpc.ListServers(_, origin):
                     return self._list_servers(number, origin)
-                case rpc.SendSeries(_, server, series):
-                    return self._send(number, study, server, set(series), progress)
+                case rpc.SendSeries(_, server, series, deidentify):
+                    return self._send(number, study, server, set(series), deidentify, progress)
                 case rpc.FetchSources():
                     return rpc.FetchReply(number, self.fetch_sources(study, send))
                 case rpc.FindPriors():
@@ -150,7 +151,7 @@ class ViewerRequests:
             origins = [one.origin for one in archive.instances(Resource(study))]
             if patient is None or not patient.id:
                 raise NotFound(
-                    "The study states no Patient ID, so no other study can be told to be the same patient's."
+                    "The study states no Patient ID, so other studies of the same patient cannot be found."
                 )
             names = [*dict.fromkeys((*network.link_names().intersection(origins), *network.server_names()))]
             if not names:
@@ -191,10 +192,17 @@ class ViewerRequests:
         study: str,
         server: str,
         series: set[str],
+        deidentify: str,
         progress: Callable[[int, int], None],
     ) -> rpc.SendReply:
-        """Send what was made on this computer of some series; what was answered before a failure counts."""
+        """Send what was made on this computer of some series; what was answered before a failure counts.
+
+        Parameters
+        ----------
+        deidentify : profile of the copies that are sent; empty for the instances themselves.
+        """
         from dicomdock.archive import Archive
+        from dicomdock.transfer.files import Selection
         from dicomdock.transfer.push import push
 
         answers: dict[Resource, StoreResult] = {}
@@ -205,19 +213,36 @@ class ViewerRequests:
                 for one in archive.instances(Resource(study))
                 if one.made_here and one.resource.series in series
             ]
-            parts = [archive.part(one) for one in made]
+            selection = Selection.of(archive.part(one) for one in made)
+            leaves_as = {one.resource: one.resource for one in made}
+            if deidentify:
+                selection, leaves_as = self._copies(selection, deidentify)
             try:
-                run_steps(push(parts, client, self._settings, ledger=answers.__setitem__), progress)
+                run_steps(push(selection, client, self._settings, ledger=answers.__setitem__), progress)
             except DicomdockError as error:
                 if not answers:
                     raise
                 problem = str(error)
             stored = [one for one, answer in answers.items() if answer.status in ON_THE_SERVER]
+            if deidentify:
+                stored = []  # who has a copy does not have the instance
             archive.retention.record_sent(stored, server)
             archive.query_cache.drop(server)
         self._network.sent(server, study)
-        results = tuple(_result(one.resource, answers.get(one.resource)) for one in made)
+        held_back = {one.result.sop_instance_uid: one.result for one in selection.unsent}
+        results = tuple(
+            _result(one, answers.get(name) or held_back.get(one.instance or ""))
+            for one, name in leaves_as.items()
+        )
         return rpc.SendReply(number, results, problem)
+
+    def _copies(self, selection: Selection, profile: str) -> tuple[Selection, dict[Resource, Resource]]:
+        """Return de-identified copies, and the UIDs under which each instance leaves."""
+        from dicomdock.transfer.deidentified import Copies, make_deidentifier
+
+        copies = Copies(make_deidentifier(self._settings, profile))
+        found = [part.resource for part in selection.parts if part.resource is not None]
+        return run_steps(copies.of(selection), lambda *_: None), {one: copies.resource(one) for one in found}
 
 
 class StandaloneNetwork:

@@ -163,8 +163,10 @@ def pixel_format_of(header: Dataset, *, floating: bool = False) -> PixelFormat:
 def _described(plane: Plane, places: Sequence[Dataset | None], image_type: str, header: Dataset) -> Plane:
     """Add what the datasets in ``places`` (the nearest first) say about values, windows and kind."""
     pixels = plane.pixels
-    rescale = next((place for place in places if number(place, "RescaleSlope") is not None), None)
-    fault, usable = _rescale_fault(places)
+    # Dose Grid Scaling alone makes a dose of what is stored (PS3.3 §C.8.8.3), whatever rescale is beside it.
+    modality = () if text(header, "SOPClassUID") == _RT_DOSE else places
+    rescale = next((place for place in modality if number(place, "RescaleSlope") is not None), None)
+    fault, usable = _rescale_fault(modality)
     pixels = replace(pixels, fault=fault)
     if rescale is not None and usable:
         stated = text(rescale, "RescaleType")
@@ -176,7 +178,7 @@ def _described(plane: Plane, places: Sequence[Dataset | None], image_type: str, 
             rescaled=True,
             units=units,
         )
-    if any(first(place, "ModalityLUTSequence") is not None for place in places):
+    if any(first(place, "ModalityLUTSequence") is not None for place in modality):
         pixels = replace(pixels, lut=True, slope=1.0, intercept=0.0, rescaled=True, fault="")
     # Units (0054,1001) is what the values of PET are in; a Rescale Type beside it adds nothing.
     units = next((found for place in places if (found := text(place, "Units"))), "")
@@ -281,6 +283,10 @@ def _placed(
     along_row, along_column = _unit(axes[:3]), _unit(axes[3:])
     if along_row is None or along_column is None or abs(_dot(along_row, along_column)) > UNIT_TOLERANCE:
         return replace(plane, remark="Image Orientation (Patient) is not two perpendicular unit vectors.")
+    if usable is None:
+        stated = written(measures, "PixelSpacing")
+        why = f"their Pixel Spacing, {stated}, cannot be used" if stated else "state no Pixel Spacing"
+        return replace(plane, remark=f"The images have a position in the patient, but {why}.")
     return replace(
         plane,
         origin=(origin[0], origin[1], origin[2]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dicomdock.imaging.presentation_state.applying import arranged, presented
+from dicomdock.imaging.presentation_state.applying import arranged, presented, uncovered
 from dicomdock.imaging.presentation_state.drawing import (
     area_box,
     captions,
@@ -11,7 +11,11 @@ from dicomdock.imaging.presentation_state.drawing import (
     simplified,
     window_on,
 )
-from dicomdock.imaging.presentation_state.reading import is_presentation_state, read_presentation_state
+from dicomdock.imaging.presentation_state.reading import (
+    is_presentation_state,
+    read_presentation_state,
+    read_shutter,
+)
 from dicomdock.imaging.presentation_state.state import (
     GREYSCALE,
     Area,
@@ -40,6 +44,8 @@ __all__ = [
     "presentation_state_to_dicom",
     "presented",
     "read_presentation_state",
+    "read_shutter",
     "simplified",
+    "uncovered",
     "window_on",
 ]

@@ -51,7 +51,7 @@ def presented(state: PresentationState, instance: Instance, frame: int = 1) -> G
     if state.inverse:
         shown = 255 - shown
     if state.shutter is not None:
-        shown = np.where(_open(state.shutter, shown.shape), shown, np.uint8(state.shutter.grey >> 8))
+        shown = np.where(uncovered(state.shutter, shown.shape), shown, np.uint8(state.shutter.grey >> 8))
     return shown
 
 
@@ -87,8 +87,11 @@ def _stored_as(dataset: Dataset) -> PixelFormat:
     return PixelFormat(bits_stored=bits, signed=bool(dataset.get("PixelRepresentation")))
 
 
-def _open(shutter: Shutter, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """Return which pixels are not covered; edges count pixels from 1 and are shown themselves."""
+def uncovered(shutter: Shutter, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """Return which pixels (row, column) a shutter does not cover.
+
+    Its edges count pixels from 1 and are shown themselves (PS3.3 §C.7.6.11).
+    """
     rows, columns = np.mgrid[1 : shape[0] + 1, 1 : shape[1] + 1]
     found: npt.NDArray[np.bool_] = np.ones(shape[:2], bool)
     if shutter.box is not None:

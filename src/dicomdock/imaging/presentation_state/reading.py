@@ -76,7 +76,7 @@ def read_presentation_state(instance: Instance) -> PresentationState:
         areas=tuple(_areas(dataset)),
         graphics=tuple(graphics),
         notes=tuple(notes),
-        shutter=_shutter(dataset),
+        shutter=read_shutter(dataset),
         inverse=is_inverse(dataset),
         rotation=(integer(dataset, "ImageRotation") or 0) % 360,
         flipped=text(dataset, "ImageHorizontalFlip") == "Y",
@@ -148,7 +148,8 @@ def _notes(layer: Dataset, images: tuple[Frame, ...]) -> Iterator[Note]:
             )
 
 
-def _shutter(dataset: Dataset) -> Shutter | None:
+def read_shutter(dataset: Dataset) -> Shutter | None:
+    """Return the shutter with edges of a presentation state or of an image; None where it has none."""
     kinds = texts(dataset, "ShutterShape")
     box = circle = None
     corners: tuple[tuple[float, float], ...] = ()

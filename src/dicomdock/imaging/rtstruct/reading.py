@@ -13,8 +13,8 @@ PS3.3 §A.19 (RT Structure Set IOD), §C.8.8.5, §C.8.8.6 (Structure Set, ROI Co
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,7 +110,7 @@ def read_structures(
         mask = reader.mask(label, text(roi, "ReferencedFrameOfReferenceUID"), drawn)
         segments.append(_segment(roi, drawn[0] if drawn else None, observed.get(number), label, mask, at))
     series, named = _drawn_on(dataset)
-    remarks = reader.remarks()
+    remarks = [*reader.remarks(), *_misnumbered(regions, contours)]
     if instances and (lost := [one for one in named if one not in instances]):
         remarks.append(f"The structure set refers to {len(lost)} images that are not in the series.")
     frames = {text(roi, "ReferencedFrameOfReferenceUID") for roi in regions} - {""}
@@ -124,6 +124,24 @@ def read_structures(
         text(dataset, "StructureSetName") or text(dataset, "StructureSetLabel"),
         tuple(remarks),
     )
+
+
+def _misnumbered(
+    regions: Sequence[Dataset], contours: Mapping[int | None, Sequence[Dataset]]
+) -> Iterator[str]:
+    """Return what is wrong with the numbers by which regions and contours find each other."""
+    counts = Counter(integer(roi, "ROINumber") for roi in regions)
+    lost = sum(
+        len(items(item, "ContourSequence"))
+        for number, drawn in contours.items()
+        if number not in counts
+        for item in drawn
+    )
+    if lost:
+        yield f"{lost} contours belong to no region of the structure set; they are left out."
+    for number, count in counts.items():
+        if count > 1 and contours.get(number):
+            yield f"{count} regions have the ROI Number {number}, and each has the contours of all of them."
 
 
 def _drawn_on(dataset: Dataset) -> tuple[str, tuple[str, ...]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -80,6 +80,7 @@ def read_segmentation(instance: Instance, *, onto: VolumeGeometry | None = None)
         masks, remarks = _masks(dataset, frames, places, geometry)
     except READ_ERRORS as error:
         raise GeometryError(f"The segmentation cannot be decoded: {error}", [uid]) from error
+    remarks += _undescribed(dataset, masks)
     segments = tuple(
         _segment(item, masks.get(integer(item, "SegmentNumber") or 0, EMPTY), at)
         for at, item in segment_items(dataset)
@@ -142,6 +143,15 @@ def _masks(
         masks[segment] = Mask.of_slices(planes, most=room)
         room -= masks[segment].array.size
     return masks, remarks
+
+
+def _undescribed(dataset: Dataset, masks: Mapping[int, Mask]) -> Iterator[str]:
+    """Return a sentence for each segment that has voxels and is not in the Segment Sequence."""
+    described = {integer(item, "SegmentNumber") or 0 for item in items(dataset, "SegmentSequence")}
+    for number, mask in sorted(masks.items()):
+        if number not in described and mask.count:
+            voxels = f"{mask.count:,} voxels of segment {number}"
+            yield f"{voxels}, which the object does not describe, are left out."
 
 
 def _room(frames: Sequence[Frame]) -> int:

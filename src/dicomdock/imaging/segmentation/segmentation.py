@@ -21,6 +21,9 @@ from dicomdock.imaging.volume import Volume
 Algorithm = Literal["MANUAL", "SEMIAUTOMATIC", "AUTOMATIC"]
 
 
+_OTHER_FRAME = "It states another frame of reference than the images it refers to; check that it fits."
+
+
 @dataclass(frozen=True, eq=False)
 class Segment:
     """One segment.
@@ -212,6 +215,15 @@ class Segmentation:
             return self._turned(geometry)._shifted(geometry) is not None
         except GeometryError:
             return False
+
+    def on_images_of(self, frame_of_reference: str) -> Self:
+        """Return it, with a remark where it states another Frame of Reference UID than its images."""
+        if (
+            not (self.frame_of_reference and frame_of_reference)
+            or self.frame_of_reference == frame_of_reference
+        ):
+            return self
+        return replace(self, remarks=(*self.remarks, _OTHER_FRAME))
 
     def onto(self, geometry: VolumeGeometry) -> Self:
         """Return the segmentation on another grid.

@@ -30,6 +30,9 @@ _GE = "GEMS_PETD_01"
 _GE_SCAN = 0x0D
 
 MOST_DELAY = timedelta(days=1)  # of the scan after the injection
+MOST_HALF_LIVES = 10.0  # between both: a thousandth is left, too little for a scan
+ACTIVITIES = (2e4, 2e9)
+"""Injected Bq per kg, from long-lived tracers in people to mice: a dose in MBq or a weight in g is beyond."""
 
 
 def to_suv(
@@ -149,6 +152,10 @@ def _factor(header: Dataset, series: Sequence[Dataset], suv_type: str) -> float:
     body = body_size(header, suv_type)
     drug = first(header, "RadiopharmaceuticalInformationSequence")
     dose = _positive(drug, "RadionuclideTotalDose", "the injected dose")
+    weight = body_size(header, "BW") / 1000
+    if not ACTIVITIES[0] <= dose / weight <= ACTIVITIES[1]:
+        stated = f"the injected dose is stated as {dose:g} Bq and the weight as {weight:g} kg"
+        raise GeometryError(f"No SUV is computed: {stated}, which cannot both be true.")
     reference = text(header, "DecayCorrection")
     if reference == "ADMIN":
         return concentration * body / dose
@@ -159,7 +166,13 @@ def _factor(header: Dataset, series: Sequence[Dataset], suv_type: str) -> float:
     delay = scan - _injection(drug, scan)
     if not timedelta(0) <= delay <= MOST_DELAY:
         raise GeometryError("No SUV is computed: the scan does not follow the injection within a day.")
-    return concentration * body / (dose * 2 ** (-delay.total_seconds() / half_life))
+    passed = delay.total_seconds() / half_life
+    if passed > MOST_HALF_LIVES:
+        raise GeometryError(
+            f"No SUV is computed: the scan begins {passed:.3g} half-lives after the injection, so that their "
+            f"times or the half-life of {half_life:g} s cannot be true."
+        )
+    return concentration * body / (dose * 2**-passed)
 
 
 def _scan_start(header: Dataset, series: Sequence[Dataset], half_life: float) -> datetime:

@@ -267,10 +267,13 @@
   const tellSight = () => { if (!leaving) navigator.sendBeacon(`/${document.visibilityState}`); };
   document.addEventListener("visibilitychange", tellSight);
   let looking = false;
+  let cut = false;
   const watch = async () => {
     if (looking || leaving) return;
     looking = true;
+    const cutBefore = cut;
     if (!(await alive() && answering === ours) && !leaving) await gone();
+    else if (cutBefore && !leaving) window.location.assign("/");
     looking = false;
   };
   setInterval(watch, 1500);
@@ -304,6 +307,8 @@
     clearInterval(ready);
     keepWhatIsSet();
     window.trame.refs.page = page;
+    // Sleep and frozen tabs end a connection to a viewer that lives on; the next look shows which of the two it was.
+    window.trame.client.onConnectionClose(() => { cut = true; });
     window.trame.trigger("here", [tab]);
     if (document.visibilityState !== "visible") tellSight();
   }, 50);

@@ -20,9 +20,7 @@ def fusion_panel(server: Any, dose: Callable[[Any], None]) -> None:
     """Build the panel, with ``dose`` at its end."""
     control = server.controller
     with panel("fusion", "Fusion and dose"):
-        html.P(
-            "A series of the same frame of reference is shown over the present one, in colours of its own."
-        )
+        html.P("A series of the same frame of reference is shown over the present one, in its own colours.")
         others = (
             f"{SERIES.series_list}.filter("
             f"s => s.kind === 'image' && s.modality !== 'RTDOSE' && s.uid !== {SERIES.series_uid})"

@@ -67,6 +67,7 @@ class Drawn:
             node.SetCurveTypeToLinear()
         if parts[0][0] == POINTS:
             node.GetDisplayNode().SetPointLabelsVisibility(self.kind == "point")
+            node.SetControlPointLabelFormat("%N")  # the name alone
         self.nodes.append(node)
         for event in (_MARKUPS.PointModifiedEvent, _MARKUPS.PointPositionDefinedEvent):
             node.AddObserver(event, self._point_changed)
@@ -78,6 +79,9 @@ class Drawn:
         self.name = name
         for node in self.nodes:
             node.SetName(name)
+            if self.kind == "point":
+                for at in range(node.GetNumberOfControlPoints()):
+                    node.SetNthControlPointLabel(at, name)
 
     def put(self, points: Sequence[Sequence[float]]) -> None:
         """Place all points, in RAS; none leaves them to the user."""

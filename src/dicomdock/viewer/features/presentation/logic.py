@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from dicomdock.archive import Archive
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError
 from dicomdock.imaging.geometry import Plane, Window
 from dicomdock.imaging.presentation_state import (
+    Area,
     Frame,
     PresentationState,
     area_box,
@@ -19,8 +23,10 @@ from dicomdock.imaging.presentation_state import (
     outlines,
     read_presentation_state,
     simplified,
+    uncovered,
     window_on,
 )
+from dicomdock.viewer.features.overlays.logic import OverlaysLogic
 from dicomdock.viewer.features.presentation.annotations import add_lines, add_texts, places_of
 from dicomdock.viewer.features.presentation.state import PresentationPageState
 from dicomdock.viewer.features.series.logic import SeriesLogic
@@ -35,7 +41,6 @@ OTHER_RESCALE = (
 ASKEW = (
     "No view shows the images in their own plane, so only the window of the presentation state is applied."
 )
-SHUTTER = "The shutter of the presentation state is not applied."
 
 
 @dataclass
@@ -61,6 +66,7 @@ class PresentationLogic:
     ----------
     server, app : trame's and Slicer's.
     series, views : what is shown, and where.
+    overlays : covers what is behind a shutter.
     archive : where presentation states lie.
     notifications : shows messages to the user.
     """
@@ -71,16 +77,18 @@ class PresentationLogic:
         app: Any,
         series: SeriesLogic,
         views: Views,
+        overlays: OverlaysLogic,
         archive: Archive,
         notifications: Notifications,
     ) -> None:
         self.app, self.state = app, PageState(server.state, PresentationPageState)
-        self.series, self.views = series, views
+        self.series, self.views, self.overlays = series, views, overlays
         self.archive, self.notifications = archive, notifications
         self._wanted: _Wanted | None = None
         self._applied: PresentationState | None = None
         self._window: Window | None = None
         self._view = ""
+        self._area: Area | None = None  # that was shown last
         self._nodes: list[Any] = []
 
         server.controller.show_presentation = self.show
@@ -106,7 +114,7 @@ class PresentationLogic:
             self.series.open_series(wanted.first.series)
 
     def moved(self, tag: str) -> None:
-        """Show the window of the image that the view has come to, where the state has one for it."""
+        """Show window and area of the image that the view has come to, where the state has them for it."""
         loaded = self.series.loaded
         if self._applied is None or tag != self._view or loaded is None:
             return
@@ -114,6 +122,13 @@ class PresentationLogic:
         plane = loaded.plan.planes[at] if at is not None else None
         if plane is not None and any(one.holds(plane.instance, plane.frame) for one in self._applied.images):
             self._use_window(self._applied, plane)
+            if at is not None and plane.tile is None:
+                # Later: the view is still on its way here.
+                asyncio.get_running_loop().call_soon(self._arrived, tag, self._applied, plane, at)
+
+    def _arrived(self, tag: str, state: PresentationState, plane: Plane, k: int) -> None:
+        if state is self._applied and self.views.slice_at(tag) == k:
+            self._show_area(tag, state, plane, k)
 
     def _read(self, uid: str) -> _Wanted:
         study = self.series.study
@@ -138,8 +153,6 @@ class PresentationLogic:
             remarks.append(f"{lost} of its {len(state.images)} images are not on this computer.")
         if len(here) > 1:
             remarks.append("It is for images of several series; those of one are shown by it.")
-        if state.shutter is not None:
-            remarks.append(SHUTTER)
         return _Wanted(state, found[0], remarks)
 
     def _go(self) -> None:
@@ -182,7 +195,12 @@ class PresentationLogic:
             remarks.append(ASKEW)
         else:
             self._arrange(tag, state, plane, k)
-            self._draw(tag, state, remarks)
+            self._draw(tag, state)
+        if state.shutter is not None:
+            covered = np.zeros(geometry.shape, bool)
+            for at, _ in self._planes(state):
+                covered[at] = ~uncovered(state.shutter, covered[at].shape)
+            self.overlays.cover(covered, state.shutter.grey)
         with self.state as data:
             data.presentation_uid, data.presentation_remarks = state.instance, remarks
 
@@ -190,13 +208,19 @@ class PresentationLogic:
         assert self.series.loaded is not None
         self._view = tag
         self.views.arrange(tag, (state.rotation, state.flipped))
+        self._show_area(tag, state, plane, k)
+
+    def _show_area(self, tag: str, state: PresentationState, plane: Plane, k: int) -> None:
+        """Fit the area of an image into the view, unless it is that of the image before."""
+        assert self.series.loaded is not None
         area = state.area_of(plane.instance, plane.frame)
-        if area is not None:
+        if area is not None and area != self._area:
+            self._area = area
             left, right, top, low = area_box(area)
             corners = [(left, top), (right, top), (right, low), (left, low)]
             self.views.zoom_to(tag, places_of(self.series.loaded.volume.geometry, k, corners))
 
-    def _draw(self, tag: str, state: PresentationState, remarks: list[str]) -> None:
+    def _draw(self, tag: str, state: PresentationState) -> None:
         assert self.series.loaded is not None
         geometry, view = self.series.loaded.volume.geometry, self.views.view(tag)
         shown = [*self._planes(state)]
@@ -207,8 +231,6 @@ class PresentationLogic:
             self._nodes.append(add_lines(self.app, geometry, lines, view))
         if texts:
             self._nodes.append(add_texts(self.app, geometry, texts, view))
-        if len({state.area_of(one.instance, one.frame) for _, one in shown}) > 1:
-            remarks.append("Its images have different displayed areas; that of the first is shown.")
 
     def _planes(self, state: PresentationState) -> Iterator[tuple[int, Plane]]:
         assert self.series.loaded is not None
@@ -245,7 +267,8 @@ class PresentationLogic:
             self.app.scene.RemoveNode(node)
         if self._applied is not None and self._view:
             self.views.arrange(self._view, None)
-        self._nodes, self._applied, self._window, self._view = [], None, None, ""
+        self._nodes, self._applied, self._window, self._view, self._area = [], None, None, "", None
+        self.overlays.uncover()
         if self._wanted is not None and self.series.state.data.series_uid != self._wanted.first.series:
             self._wanted = None  # the user has chosen another series meanwhile
         with self.state as data:

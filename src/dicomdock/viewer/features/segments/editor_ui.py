@@ -140,6 +140,10 @@ class SegmentEditorPanel:
                         VIcon(icon=icon, size=16)
         with html.Datalist(id="structure-names"):
             html.Option(v_for=f"name in {SEGMENTS.structures}", key="name", value=("name",))
+        coded = (
+            f"{SEGMENTS.coded} ? 'Coded as ' + {SEGMENTS.coded} + '.' : 'A name of the list gives it codes.'"
+        )
+        html.P(shown(coded), v_if=active, raw_attrs=['data-testid="coded"'])
         with html.Div(classes="row"):
             button("Add segment", self.add_segment_clicked, testid="add-segment")
 

@@ -27,6 +27,7 @@ from dicomdock.imaging.terminology import Terminology, colour_for, fractions
 from dicomdock.viewer.autosave import AUTOSAVE_SECONDS, UnsavedWork
 from dicomdock.viewer.engine import SegmentEditor
 from dicomdock.viewer.features.segments.beginning import empty_segments
+from dicomdock.viewer.features.segments.codes import Codes
 from dicomdock.viewer.features.segments.computing import ComputingLogic
 from dicomdock.viewer.features.segments.ranges import Ranges
 from dicomdock.viewer.features.segments.state import SegmentationRow, SegmentsState
@@ -71,6 +72,7 @@ class SegmentsLogic:
         self.on_opened: list[Callable[[], None]] = []  # another segmentation is open, or none
 
         self.on_opened.append(Ranges(server, self.editor, series, self.state).opened)
+        self.codes = Codes(self.editor, self.state)
         self.computing = ComputingLogic(server, self, self.state, notifications)
 
         control = server.controller
@@ -270,14 +272,16 @@ class SegmentsLogic:
         self._bring_into_view()
         with self.state:
             data.drawing_uid = series.uid
-        for remark in found.remarks[:2]:
+        first, others = found.remarks[:2], " ".join(found.remarks[2:])
+        for remark in filter(None, (*first, others)):
             self.notifications.info(remark)
 
     def _read(self, series: Any, scanned: Any, shown: VolumeGeometry) -> Segmentation:
         """Read the newest object of a series on the scanned slices, onto the grid that is shown."""
         dataset = read_instance(self.archive, newest(self.archive.instances(series.resource)))
         if not is_structure_set(dataset):
-            return read_segmentation(dataset, onto=scanned.geometry).onto(shown)
+            found = read_segmentation(dataset, onto=scanned.geometry).onto(shown)
+            return found.on_images_of(scanned.frame_of_reference)
         return read_structures(
             dataset,
             scanned.geometry,

@@ -37,6 +37,7 @@ class SegmentsState:
     structures : names that segments can be given.
     margin_mm : by which a segment is to grow.
     busy : what is being computed; empty where nothing is.
+    coded : the structure that the active segment is coded as; empty where its name has no codes.
     histogram : of the shown volume's values, from the least to the greatest, as the path of an SVG.
     """
 
@@ -47,4 +48,5 @@ class SegmentsState:
     structures: list[str] = field(default_factory=lambda: [row[1] for row in STRUCTURES])
     margin_mm: float = 3
     busy: str = ""
+    coded: str = ""
     histogram: str = ""

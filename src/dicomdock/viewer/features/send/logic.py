@@ -76,7 +76,7 @@ class SendingLogic:
 
     async def send(self) -> None:
         """Send what was chosen, and show each answer."""
-        name = self.state.data.send_server
+        name, profile = self.state.data.send_server, self.state.data.send_profile
         chosen = [one.uid for one in self.state.data.send_items if one.chosen]
         if not name or not chosen or self.state.data.sending:
             return
@@ -86,7 +86,7 @@ class SendingLogic:
             data.send_words = f"Sending to {name}..."
         answers: list[SendAnswer] = []
         try:
-            reply = await self.dock.send_series(name, chosen, self._progress)
+            reply = await self.dock.send_series(name, chosen, profile, self._progress)
         except RequestFailed as error:
             bad, words = True, f"Nothing was sent: {error}"
         else:
@@ -94,7 +94,8 @@ class SendingLogic:
             good = sum(one.status in ON_SERVER for one in results)
             bad = good < len(results)
             verb = "is" if len(results) == 1 else "are"
-            words = f"{good} of {len(results)} {verb} on {name}. {reply.problem}".strip()
+            words = f"{good} of {len(results)} {verb} on {name}{', de-identified' if profile else ''}."
+            words = f"{words} {reply.problem}".strip()
             answers = self._answers(results)
         items = await asyncio.to_thread(self._items)
         with self.state:

@@ -6,6 +6,7 @@ from typing import Any
 
 from trame.widgets import html
 
+from dicomdock.deidentify import OFFERED
 from dicomdock.viewer.features.send.state import SendState
 from dicomdock.viewer.page_state import names_of
 from dicomdock.viewer.shell.widgets import button, shown
@@ -22,6 +23,7 @@ def send_dialog(server: Any) -> None:
             html.H2("Send to a server")
             _items()
             _servers()
+            _profiles()
             html.P(
                 shown(SEND.send_words),
                 classes=(f"{SEND.send_bad} ? 'bad' : ''",),
@@ -72,6 +74,26 @@ def _servers() -> None:
     ):
         html.Option("{{ name }}", v_for=f"name in {SEND.send_servers}", key="name", value=("name",))
     html.P("No server is known yet; add one in dicomdock's pages.", v_show=f"!{SEND.send_servers}.length")
+
+
+def _profiles() -> None:
+    html.H3("What leaves", v_show=f"{SEND.send_items}.length")
+    with html.Select(
+        v_show=f"{SEND.send_items}.length",
+        disabled=(SEND.sending,),
+        raw_attrs=[
+            f':value="{SEND.send_profile}"',
+            f'@change="{SEND.send_profile} = $event.target.value"',
+            'aria-label="What leaves"',
+            'data-testid="send-profile"',
+        ],
+    ):
+        for profile, words in (("", "As it is"), *OFFERED.items()):
+            html.Option(words, value=profile)
+    html.P(
+        "Copies have other names, dates and UIDs. What may show the patient in its pixels is held back.",
+        v_show=f"{SEND.send_items}.length && {SEND.send_profile}",
+    )
 
 
 def _answers() -> None:

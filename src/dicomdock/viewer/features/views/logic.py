@@ -246,6 +246,22 @@ class Views:
             self._arranged[tag] = arrangement
         self.fit(tag)
 
+    def arrangement(self, tag: str) -> tuple[int, bool]:
+        """Return how a view shows images in their own plane, as ``arrange`` takes it."""
+        view, shown = self.view(tag), self._shown.get(tag)
+        if tag in self._arranged or view is None or shown is None:
+            return self._arranged.get(tag, (0, False))
+        directions = shown.volume.geometry.directions
+        axes = array_of(view.get_view_node().GetSliceToRAS())[:3, :2].T * LPS
+
+        def likeness(how: tuple[int, bool]) -> float:
+            right, up = arranged(directions[:, 2], -directions[:, 1], *how, np.negative)
+            return float(right @ axes[0] + up @ axes[1])
+
+        return max(
+            ((turned, flipped) for turned in (0, 90, 180, 270) for flipped in (False, True)), key=likeness
+        )
+
     def zoom_to(self, tag: str, corners: np.ndarray) -> None:
         """Fit a rectangle of a slice into a view that shows this slice.
 

@@ -79,5 +79,6 @@ def _reset_button(server: Any, view_id: str) -> None:
         classes="fit",
         title="Fit the picture into the view (r)",
         click=(server.controller.fit_view, f"['{view_id}']"),
+        raw_attrs=[f'data-testid="fit-{view_id}"'],
     ):
         VIcon("mdi-fit-to-page-outline", size=16)

@@ -13,8 +13,10 @@ class VolumeState:
     ----------
     rendering : the volume is drawn.
     render_preset : how; one of ``render_presets``.
+    turning : the 3D view turns about the head.
     """
 
     rendering: bool = False
     render_preset: str = "MR-Default"
     render_presets: list[str] = field(default_factory=list)
+    turning: bool = False

@@ -26,6 +26,14 @@ def volume_panel(_server: Any) -> None:
                 disabled=f"!{SERIES.complete} || !{SERIES.kind_3d}",
                 testid="render-volume",
             )
+            button(
+                "Turn",
+                f"{VOLUME.turning} = !{VOLUME.turning}",
+                on=f"{VOLUME.turning}",
+                disabled=f"!{VOLUME.rendering}",
+                title="Turn about the head",
+                testid="turn-volume",
+            )
         html.P(
             "It can be drawn when all images have arrived.", v_show=f"!{SERIES.complete} && {SERIES.kind_3d}"
         )
@@ -39,6 +47,7 @@ def volume_panel(_server: Any) -> None:
                 f':value="{VOLUME.render_preset}"',
                 f'@change="{VOLUME.render_preset} = $event.target.value"',
                 'aria-label="Look of the volume"',
+                'data-testid="render-preset"',
             ]
         ):
             html.Option("{{ name }}", v_for=f"name in {VOLUME.render_presets}", key="name", value=("name",))

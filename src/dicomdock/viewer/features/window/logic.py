@@ -45,6 +45,7 @@ class WindowLogic:
         server.controller.use_preset = self.use
         server.controller.auto_window = self.auto
         server.controller.set_window = self.set
+        self.state.bind_changes({self.state.name.inverted: self._invert})
         series.on_shown.append(self._shown)
         series.on_complete.append(self._shown)
 
@@ -70,6 +71,11 @@ class WindowLogic:
         if function == "TABLE" or (function == "LINEAR" and width < 1):
             function = "LINEAR_EXACT"
         self._apply(Window(centre, width, function=function))
+
+    def _invert(self, inverted: bool) -> None:
+        shown = self.series.shown
+        if shown is not None and shown.inverted != inverted:
+            shown.invert(inverted)
 
     def _apply(self, window: Window) -> None:
         if self.series.shown is not None:
@@ -101,7 +107,7 @@ class WindowLogic:
         with self.state as data:
             data.window_width, data.window_centre = window.stated
             data.window_unit = shown.unit
-
+            data.inverted, data.grey = shown.inverted, shown.grey
         for callback in self.on_window:
             callback()
         self.series.views.refresh_text()

@@ -13,11 +13,15 @@ class WindowState:
     ----------
     presets : names of the windows that can be chosen.
     preset_values : width and centre of each.
+    inverted : low values are shown bright.
+    grey : it has values that have a window, and no colours.
     window_width, window_centre : in ``window_unit``, which is empty where none is stated.
     """
 
     presets: list[str] = field(default_factory=list)
     preset_values: list[str] = field(default_factory=list)
+    inverted: bool = False
+    grey: bool = False
     window_width: float = 1.0
     window_centre: float = 0.0
     window_unit: str = ""

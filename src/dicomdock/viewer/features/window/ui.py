@@ -36,6 +36,8 @@ def window_panel(server: Any) -> None:
                 html.Span("{{ name }} ")
                 html.Span(shown(f"{WINDOW.preset_values}[i]"), classes="faint")
         window_fields(WINDOW.window_width, WINDOW.window_centre, WINDOW.window_unit, control.set_window)
+        with html.Div(v_show=WINDOW.grey):
+            checkbox(WINDOW.inverted, "Inverted: low values bright (i)")
         suv_types(f"{SERIES.series_list}.some(s => s.uid === {SERIES.series_uid} && s.modality === 'PT')")
         html.H3("Slab")
         with html.Label():
@@ -55,6 +57,12 @@ def window_panel(server: Any) -> None:
                 button(label, f"{VIEWS.slab_kind} = '{kind}'", on=f"{VIEWS.slab_kind} === '{kind}'")
         oblique_part(server)
         html.H3("Pictures")
+        with html.Div(classes="row"):
+            button("Turn", control.turn_picture, title="By 90 degrees, clockwise (t)", testid="turn")
+            button("Mirror", control.mirror_picture, title="Left and right (m)", testid="mirror")
+            button(
+                "As usual", control.turn_picture_back, title="As they lie in the patient", testid="turn-back"
+            )
         for box, label in (
             (VIEWS.crosshair, "Crosshair (move with Shift held)"),
             (VIEWS.aligned, "Along the images' own planes"),
@@ -62,4 +70,4 @@ def window_panel(server: Any) -> None:
         ):
             checkbox(box, label)
         with html.Div(v_show=OVERLAYS.has_overlays):
-            checkbox(OVERLAYS.overlays_shown, "Overlays of the images")
+            checkbox(OVERLAYS.overlays_shown, "Overlays and shutters of the images")
