@@ -22,8 +22,8 @@ Colour = tuple[float, float, float]
 async def surfaces(dose: ShownVolume, values: Sequence[float]) -> list[vtkPolyData]:
     """Compute surfaces of equal dose, in RAS.
 
-    What the user does comes between two of them. One takes 10 ms in a grid of 1.7 million voxels, 40 ms in
-    one of 8 million: less than it takes to hand them to another process.
+    What the user does comes between two of them: one takes about 10 ms in a grid of 1.7 million
+    voxels, 40 ms in one of 8 million.
     """
     to_ras = vtkMatrix4x4()
     dose.node.GetIJKToRASMatrix(to_ras)
