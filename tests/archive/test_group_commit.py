@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -73,7 +74,28 @@ def test_those_who_come_during_a_commit_share_the_next_one(group, commits, tmp_p
         assert first.result() == []
         assert [one.result() for one in others] == [[], [], [("1.9", "conflict")]]
     assert [sorted(call) for call in commits.calls] == [["1.1"], ["1.2", "1.3", "1.9"]]
-    assert not list(tmp_path.glob("session-*")), "the last writer removes the session"
+    (session,) = tmp_path.glob("session-*")
+    store(group, tmp_path, "1.4")
+    assert [*tmp_path.glob("session-*")] == [session]
+    group.close()
+    assert not session.exists()
+
+
+def test_a_session_that_was_removed_or_failed_is_not_used_again(group, commits, tmp_path):
+    commits.allowed.set()
+    store(group, tmp_path, "1.1")
+    (session,) = tmp_path.glob("session-*")
+    shutil.rmtree(session)
+    store(group, tmp_path, "1.2")
+    (second,) = tmp_path.glob("session-*")
+    commits.poisoned = {"1.3"}
+    with pytest.raises(ArchiveError):
+        store(group, tmp_path, "1.3")
+    assert not second.exists()
+    with group.session() as used:
+        group.close()
+        assert used.folder.exists(), "its writer is at work"
+    assert not list(tmp_path.glob("session-*"))
 
 
 def test_one_instance_of_two_writers_is_committed_by_one_after_the_other(group, commits, tmp_path):

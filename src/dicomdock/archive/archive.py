@@ -97,6 +97,7 @@ class Archive:
 
     def close(self) -> None:
         """Close the index."""
+        self._together.close()
         self._metadata.close()
         self.worklist.close()
         self._index.close()

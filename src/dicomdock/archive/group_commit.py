@@ -59,20 +59,29 @@ class GroupCommit:
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """Return a session that all writers of the moment share; the last one to leave removes it."""
+        """Return the session that all writers share, also one after the other; ``close`` removes it."""
         with self._lock:
-            shared = self._shared or _SharedSession(Session(self._incoming))
-            self._shared = shared
+            shared = self._shared
+            if shared is not None and not shared.users and not shared.session.folder.exists():
+                shared = None  # somebody has tidied up
+            self._shared = shared = shared or _SharedSession(Session(self._incoming))
             shared.users += 1
         try:
             yield shared.session
         finally:
             with self._lock:
                 shared.users -= 1
-                if last := not shared.users:
-                    self._forget(shared.session)
-            if last:
+                over = not shared.users and self._shared is not shared
+            if over:
                 shared.session.close()
+
+    def close(self) -> None:
+        """Remove the session, now or when the last writer leaves it."""
+        with self._lock:
+            shared, self._shared = self._shared, None
+            over = shared is not None and not shared.users
+        if shared is not None and over:
+            shared.session.close()
 
     def commit(self, session: Session, pending: Sequence[PendingInstance], note: Path) -> Late:
         """Commit instances, together with those of others, and wait until they are durable.
