@@ -58,7 +58,7 @@ def window_panel(server: Any) -> None:
         oblique_part(server)
         html.H3("Pictures")
         with html.Div(classes="row"):
-            button("Turn", control.turn_picture, title="By 90 degrees, clockwise (t)", testid="turn")
+            button("Turn", control.turn_picture, title="By 90 degrees, clockwise (t)", testid="turn-picture")
             button("Mirror", control.mirror_picture, title="Left and right (m)", testid="mirror")
             button(
                 "As usual", control.turn_picture_back, title="As they lie in the patient", testid="turn-back"
