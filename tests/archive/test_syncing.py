@@ -1,7 +1,9 @@
-"""Syncs side by side: none that failed is passed over."""
+"""Syncs side by side: none that failed is passed over, and a forked process can sync too."""
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -29,3 +31,22 @@ def test_the_error_of_one_file_is_raised(tmp_path: Path, count: int) -> None:
     files[-1].unlink()
     with pytest.raises(FileNotFoundError):
         sync_files(files)
+
+
+FORKED = """
+import os, sys
+from pathlib import Path
+from dicomdock.archive.storage.syncing import sync_folders
+
+folders = [Path(sys.argv[1])] * 3
+sync_folders(folders)
+child = os.fork()
+sync_folders(folders)
+if child:
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks there")
+def test_a_process_that_a_program_forks_can_sync_too(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-W", "ignore", "-c", FORKED, tmp_path], check=True, timeout=60)

@@ -79,6 +79,10 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(SIDE_BY_SIDE, "archive-sync")
 
 
+if hasattr(os, "register_at_fork"):  # a process that a program forks of itself has none of its threads
+    os.register_at_fork(after_in_child=_threads.cache_clear)
+
+
 @cache
 def _system_call(name: str) -> Callable[..., int] | None:
     """Return a system call that Python does not wrap; None where the system does not have it."""
