@@ -22,9 +22,6 @@ TEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 FUZZ_ARGS ?=
 TUTORIAL_ARGS ?=
 
-# On a disk every test waits for its commits.
-export PYTEST_DEBUG_TEMPROOT := $(shell scripts/test-root.sh)
-
 # Without bytecode of ours every process that a test starts, and every worker, compiles it again.
 unexport PYTHONDONTWRITEBYTECODE
 

@@ -199,7 +199,7 @@ def test_the_demonstration_starts_and_ends():
 
 def test_a_demonstration_that_was_interrupted_is_made_whole_at_the_next_start(run, home):
     with started("run", "--demo", "--no-browser", "--port", "0") as process:
-        process.line("being made")
+        process.line("being created")
         process.signal(signal.SIGINT)
         assert process.ends(120) == 0
     with started("run", "--demo", "--no-browser", "--port", "0") as process:
