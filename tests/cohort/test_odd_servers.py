@@ -53,7 +53,7 @@ def test_a_series_that_cannot_be_proved_complete_is_named_and_not_pulled_again(s
 
 
 def test_a_list_that_a_busy_server_fails_to_give_is_asked_for_again(settings: Settings):
-    """A gateway that answers 503 once is no server that lists nothing: the series may have been cut."""
+    """A gateway that answers 503 once is not a server that lists nothing: the series may have been cut."""
     server = Awkward(MADE, leaves_out=frozenset({MADE[1].instance}))
     busy = True
 

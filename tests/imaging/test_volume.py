@@ -129,8 +129,8 @@ def test_each_slice_has_its_own_slope() -> None:
 @pytest.mark.parametrize(
     ("slope", "intercept", "due", "said"),
     [
-        ("1,25", "-1024", 100, "The Rescale Slope is '1,25', which is no number; values are as stored."),
-        ("1", "-1O24", 100, "The Rescale Intercept is '-1O24', which is no number; values are as stored."),
+        ("1,25", "-1024", 100, "The Rescale Slope is '1,25', which is not a number; values are as stored."),
+        ("1", "-1O24", 100, "The Rescale Intercept is '-1O24', which is not a number; values are as stored."),
         ("", "-1024", 100, "There is a Rescale Intercept without a Rescale Slope; values are as stored."),
         ("0", "-1024", -924, "The Rescale Slope is 0, and was taken as 1."),
     ],

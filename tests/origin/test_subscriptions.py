@@ -108,7 +108,7 @@ def test_a_subscription_is_refused_by_the_code_of_the_standard(server: Running) 
         ("/1.2.840.99/subscribers/READER/suspend", "POST", 400),
         (f"/{ALL}/subscribers/A%5CB", "POST", 400),
         (f"/{ALL}/subscribers/READER?deletionlock=perhaps", "POST", 400),
-        (f"/{FILTERED}/subscribers/READER?PatientID=1", "POST", 400),  # which is no filter
+        (f"/{FILTERED}/subscribers/READER?PatientID=1", "POST", 400),  # which is not a filter
         (f"/{FILTERED}/subscribers/READER?filter=", "POST", 400),
         (f"/{FILTERED}/subscribers/READER?filter=PatientID", "POST", 400),
         (f"/{FILTERED}/subscribers/READER?filter=limit=5", "POST", 400),

@@ -53,7 +53,7 @@ class LabelledPoint:
             numbers = []
         if not (equals and label.strip() and len(numbers) == 3 and all(map(math.isfinite, numbers))):
             raise InvalidInput(
-                f"{text[:80]!r} is no point; write LABEL=X,Y,Z in mm, LPS: liver=-31.5,12,140."
+                f"{text[:80]!r} is not a point; write LABEL=X,Y,Z in mm, LPS: liver=-31.5,12,140."
             )
         x, y, z = numbers
         return cls(label.strip(), (x, y, z))

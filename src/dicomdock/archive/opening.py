@@ -130,7 +130,7 @@ def _see_that_none_is_lost(settings: Settings, files: Files, seen: Path) -> None
 def _warn_of_none(files: Files, index: Index) -> None:
     """Warn where no instance is there at all, as in the mount point of a disk that is not mounted.
 
-    It is no error: whoever lost the files begins with an empty folder, and retrieves them into it.
+    It is not an error: whoever lost the files begins with an empty folder, and retrieves them into it.
     """
     if files.objects is not None or not files.storage.is_empty():
         return

@@ -79,7 +79,7 @@ def texts(dataset: Dataset | None, keyword: str) -> tuple[str, ...]:
 
 
 def written(dataset: Dataset | None, keyword: str) -> str:
-    """Return an attribute's text as it stands in the file, also where it is no value of its VR."""
+    """Return an attribute's text as it stands in the file, also where it is not a value of its VR."""
     if dataset is None or keyword not in dataset:
         return ""
     if known := text(dataset, keyword):

@@ -24,7 +24,7 @@ class Uptake:
     Parameters
     ----------
     suv_type : SUV Type (0054,1006) that was asked for; empty for that of the images, else by body weight.
-    volume : in them; None where it is no PET, is in them already, or an input is missing.
+    volume : in them; None where it is not PET, is in them already, or an input is missing.
     why_not : the sentence that names the missing input; empty where there is none.
     """
 

@@ -80,7 +80,7 @@ class Subscribers:
         Raises
         ------
         InvalidInput
-            It is no AE title, or the keys are none, unknown, or not of their VR.
+            It is not an AE title, or the keys are none, unknown, or not of their VR.
         TooManySubscribers
 
         References

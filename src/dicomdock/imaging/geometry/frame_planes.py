@@ -217,7 +217,10 @@ def _rescale_fault(places: Sequence[Dataset | None]) -> tuple[str, bool]:
             return "There is a Rescale Intercept without a Rescale Slope; values are as stored.", False
         for name, stated in (("Slope", slope), ("Intercept", intercept)):
             if stated and number(place, f"Rescale{name}") is None:
-                return f"The Rescale {name} is {stated!r}, which is no number; values are as stored.", False
+                return (
+                    f"The Rescale {name} is {stated!r}, which is not a number; values are as stored.",
+                    False,
+                )
         return (
             "The Rescale Slope is 0, and was taken as 1." if number(place, "RescaleSlope") == 0 else ""
         ), True

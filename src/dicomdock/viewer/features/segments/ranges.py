@@ -25,7 +25,7 @@ from dicomdock.viewer.page_state import PageState
 BRUSH_SHARE = 0.03  # of the longer side of a slice, as the diameter that a brush begins with
 BRUSH_STEP_MM = 0.1  # of its slider, less for brushes below 1 mm
 SAMPLES = 1 << 20  # voxels at most that a histogram counts
-SLIDER_STEPS = 1000  # of a range of values that are no whole numbers
+SLIDER_STEPS = 1000  # of a range of values that are not whole numbers
 
 
 class Ranges:
