@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import signal
 
 import highdicom
 import numpy as np
@@ -243,6 +245,38 @@ def test_a_page_that_is_cut_off_from_its_viewer_connects_again(opened: Opened, b
         screen.wait("s.complete")
         screen.drawn()
         assert opened.pid == before
+
+
+# Timers of three seconds, which is how long a click is waited for, end when the test says so.
+LONG_TIMERS = """(() => {
+    const { setTimeout, clearTimeout } = window;
+    window.timers = [];
+    window.setTimeout = (work, ms, ...given) =>
+        ms === 3000 ? -window.timers.push(work) : setTimeout.call(window, work, ms, ...given);
+    window.clearTimeout = (id) => {
+        if (id < 0) window.timers[-id - 1] = null;
+        else clearTimeout.call(window, id);
+    };
+})()"""
+
+
+def test_no_key_overtakes_a_click_because_an_earlier_one_took_long(opened: Opened, browser: Browser) -> None:
+    assert opened.pid is not None
+    wait = "(name) => { window.dicomdock.settled().then(() => { window[name] = true; }); }"
+    for screen in looked_at(browser, opened.url):
+        page = screen.page
+        middle = screen.middle()
+        page.evaluate(LONG_TIMERS)
+        for name in ("first", "second"):
+            os.kill(opened.pid, signal.SIGSTOP)
+            try:
+                page.mouse.click(*middle)
+                page.evaluate(wait, name)
+                page.evaluate("(name) => { if (name === 'second') window.timers[0]?.(); }", name)
+                assert not page.evaluate("(name) => window[name]", name)
+            finally:
+                os.kill(opened.pid, signal.SIGCONT)
+            page.wait_for_function("(name) => window[name]", arg=name, polling=50)
 
 
 def test_a_killed_viewer_comes_back_with_what_was_painted(opened: Opened, browser: Browser) -> None:

@@ -63,8 +63,9 @@
   };
   const settled = () => new Promise((go) => {
     if (!outstanding) return go();
-    waiting.push(go);
-    setTimeout(() => { outstanding = 0; released(); }, 3000);
+    // An answer that never comes holds a key no longer than this; the wait for a later click has its own time.
+    const late = setTimeout(() => { outstanding = 0; released(); }, 3000);
+    waiting.push(() => { clearTimeout(late); go(); });
   });
   window.addEventListener("pointerdown", (event) => {
     if (event.target.closest?.(".remote-controlled-area")) held.add(event.pointerId);
