@@ -288,6 +288,25 @@ def test_two_that_find_it_damaged_rebuild_it_once(
     assert len([*settings.archive.glob("index-damaged-*.sqlite")]) == 1
 
 
+def test_one_that_is_opened_while_another_rebuilds_it_sees_all(
+    settings: Settings, full: dict[str, tuple[object, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overwrite(settings)
+
+    def late(*_: object) -> None:
+        """Fail as SQLite does where another process renames the files of a database meanwhile."""
+        monkeypatch.undo()
+        with Archive.open(settings):
+            pass
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+        raise error
+
+    monkeypatch.setattr("dicomdock.archive.index.engine.use_write_ahead_log", late)
+    with Archive.open(settings) as archive:
+        assert facts(archive) == full
+
+
 def test_a_writer_whose_index_was_rebuilt_meanwhile_loses_nothing(settings: Settings, tmp_path: Path) -> None:
     first, later = ct_series(2), ct_series(3)
     with Archive.open(settings) as archive:

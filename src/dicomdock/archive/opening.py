@@ -13,7 +13,7 @@ from pathlib import Path
 from dicomdock.archive.index.engine import FILE, Index
 from dicomdock.archive.index.migrations import MIGRATIONS, migrate, version_of
 from dicomdock.archive.journal_upkeep import see_journal
-from dicomdock.archive.rebuild import Fault, has_studies, is_unfinished, rebuild
+from dicomdock.archive.rebuild import Fault, has_studies, is_unfinished, rebuild, seen_whole
 from dicomdock.archive.recovery import recover
 from dicomdock.archive.storage.files import Files
 from dicomdock.archive.storage.local import disk_errors
@@ -56,7 +56,7 @@ def open_archive(settings: Settings) -> tuple[Files, Index]:
     index = Index(settings.database, files.root)
     try:
         fault = partial(_fault, files, index)
-        if fault() is not None:
+        if seen_whole(index, fault) is not None:
             rebuild(files, index, fault)
         files.reached("open: index ready")
         index.on_damage = lambda inode: rebuild(files, index, partial(fault, damaged=inode))
@@ -177,7 +177,7 @@ def _copied_index(files: Files) -> Index:
                 if source.exists():
                     shutil.copyfile(source, folder / f"{FILE}{ending}")
         fault = partial(_fault, files, index)
-        if fault() is not None:
+        if seen_whole(index, fault) is not None:
             rebuild(files, index, fault)
     except BaseException:
         index.close()

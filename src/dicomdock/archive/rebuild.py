@@ -27,6 +27,7 @@ from dicomdock.archive.storage.sessions import NOTE, Announcement
 from dicomdock.config.lock import FileLock
 from dicomdock.dicom.header import SERIES, SOP_INSTANCE, STUDY, Header
 from dicomdock.dicom.resource import Resource
+from dicomdock.errors import ArchiveError, ArchiveLocked, ArchiveTooNew, NoSpace
 
 log = logging.getLogger(__name__)
 MARK = "rebuilding"
@@ -93,6 +94,28 @@ def rebuild(files: Files, index: Index, fault: Callable[[], Fault | None]) -> No
         )
     if lost_lines:
         log.warning("%d records of %s are damaged and were passed over.", lost_lines, files.journal.path)
+
+
+def seen_whole(index: Index, fault: Callable[[], Fault | None]) -> Fault | None:
+    """Return what is wrong with an index; looked at again where another process moved its file meanwhile.
+
+    SQLite fails in many ways while the files of a database that it has open are renamed.
+
+    Raises
+    ------
+    ArchiveTooNew, ArchiveLocked, NoSpace, ArchiveError
+    """
+    before = index.inode()
+    try:
+        return fault()
+    except (ArchiveTooNew, ArchiveLocked, NoSpace):
+        raise
+    except ArchiveError:
+        with FileLock(index.folder / f"{MARK}.lock").held():
+            if index.inode() == before:
+                raise
+        index.disconnect()
+        return fault()
 
 
 def _move_aside(index: Index) -> Path:
