@@ -48,7 +48,7 @@ class CaseChanges:
 
     def cases(self) -> list[Case]:
         """Return all cases, by number."""
-        return [case for case, *_ in rows.read_cases(self.connection, self.project.name)]
+        return rows.read_cases(self.connection, self.project.name)
 
     def find(self, key: tuple[int, int]) -> Case:
         """Return a case.
@@ -67,7 +67,7 @@ class CaseChanges:
 
     def follow(self) -> None:
         """Let the cases follow procedure steps that the deadline or another program has ended."""
-        for case, state, replacement in rows.read_cases(self.connection, self.project.name):
+        for case, state, replacement in rows.read_cases_and_steps(self.connection, self.project.name):
             if not case.state.is_final and state in (State.COMPLETED, State.CANCELED):
                 self._follow_one(case, state, replacement)
 

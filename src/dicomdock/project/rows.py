@@ -80,7 +80,12 @@ def write_project(connection: Connection, project: Project, created: float | Non
     )
 
 
-def read_cases(connection: Connection, project: str) -> list[tuple[Case, str, str]]:
+def read_cases(connection: Connection, project: str) -> list[Case]:
+    """Return the cases of a project, by number."""
+    return [case for case, *_ in read_cases_and_steps(connection, project)]
+
+
+def read_cases_and_steps(connection: Connection, project: str) -> list[tuple[Case, str, str]]:
     """Read the cases of a project; with each the state of its step, and the UID of what replaces that."""
     return [
         (case_of(row), str(row[16] or ""), str(row[17] or ""))

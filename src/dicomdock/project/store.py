@@ -133,10 +133,8 @@ class Projects:
         NotFound
             There is no project of this name.
         """
-        self._follow(name)
-        with self._steps.reading() as connection:
-            rows.read_project(connection, name)
-            return [case for case, *_ in rows.read_cases(connection, name)]
+        with self._reading(name) as (connection, _):
+            return rows.read_cases(connection, name)
 
     def history(self, name: str) -> list[Entry]:
         """Return what happened to the cases of a project, case by case.
@@ -146,9 +144,7 @@ class Projects:
         NotFound
             There is no project of this name.
         """
-        self._follow(name)
-        with self._steps.reading() as connection:
-            rows.read_project(connection, name)
+        with self._reading(name) as (connection, _):
             return rows.read_history(connection, name)
 
     def notes(self, name: str) -> list[Entry]:
@@ -171,10 +167,8 @@ class Projects:
         NotFound
             There is no project of this name.
         """
-        self._follow(name)
-        with self._steps.reading() as connection:
-            project = rows.read_project(connection, name)
-            cases = [case for case, *_ in rows.read_cases(connection, name)]
+        with self._reading(name) as (connection, project):
+            cases = rows.read_cases(connection, name)
             return upcoming(cases, project, person, _given_back(connection, name, person))
 
     def alive(self, name: str, person: str) -> None:
@@ -200,9 +194,7 @@ class Projects:
         NotFound
             There is no project of this name.
         """
-        self._follow(name)
-        with self._steps.reading() as connection:
-            project = rows.read_project(connection, name)
+        with self._reading(name) as (connection, project):
             lost = [
                 (one, rows.read_case(connection, project, one.case))
                 for one in rows.read_latest(connection, name, person, *LOST)
@@ -416,6 +408,13 @@ class Projects:
                     changes.work.cancel(case.step)
             rows.delete(changes.work.connection, name)
         return len(found)
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[tuple[Connection, Project]]:
+        """Read in a project whose cases are as their procedure steps are."""
+        self._follow(name)
+        with self._steps.reading() as connection:
+            yield connection, rows.read_project(connection, name)
 
     @contextmanager
     def _changing(self, name: str) -> Iterator[CaseChanges]:

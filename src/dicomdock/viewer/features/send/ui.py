@@ -60,34 +60,31 @@ def _items() -> None:
         )
 
 
-def _servers() -> None:
-    html.H3("To", v_show=f"{SEND.send_items}.length")
-    with html.Select(
-        v_show=f"{SEND.send_items}.length && {SEND.send_servers}.length",
+def _select(chosen: str, label: str, testid: str, when: str) -> Any:
+    """Build a list to choose from, which stays as it is while something is sent."""
+    return html.Select(
+        v_show=when,
         disabled=(SEND.sending,),
         raw_attrs=[
-            f':value="{SEND.send_server}"',
-            f'@change="{SEND.send_server} = $event.target.value"',
-            'aria-label="Server"',
-            'data-testid="send-server"',
+            f':value="{chosen}"',
+            f'@change="{chosen} = $event.target.value"',
+            f'aria-label="{label}"',
+            f'data-testid="{testid}"',
         ],
-    ):
+    )
+
+
+def _servers() -> None:
+    html.H3("To", v_show=f"{SEND.send_items}.length")
+    when = f"{SEND.send_items}.length && {SEND.send_servers}.length"
+    with _select(SEND.send_server, "Server", "send-server", when):
         html.Option("{{ name }}", v_for=f"name in {SEND.send_servers}", key="name", value=("name",))
     html.P("No server is known yet; add one in dicomdock's pages.", v_show=f"!{SEND.send_servers}.length")
 
 
 def _profiles() -> None:
     html.H3("What leaves", v_show=f"{SEND.send_items}.length")
-    with html.Select(
-        v_show=f"{SEND.send_items}.length",
-        disabled=(SEND.sending,),
-        raw_attrs=[
-            f':value="{SEND.send_profile}"',
-            f'@change="{SEND.send_profile} = $event.target.value"',
-            'aria-label="What leaves"',
-            'data-testid="send-profile"',
-        ],
-    ):
+    with _select(SEND.send_profile, "What leaves", "send-profile", f"{SEND.send_items}.length"):
         for profile, words in (("", "As it is"), *OFFERED.items()):
             html.Option(words, value=profile)
     html.P(
