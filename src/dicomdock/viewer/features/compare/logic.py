@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from dicomdock.imaging.volume import Volume
@@ -81,13 +80,6 @@ class CompareLogic:
         with self.state as data:
             data.compare_uid = series.uid
             self.views.state.data.layout = COMPARE
-        loop = asyncio.get_running_loop()
-
-        def later(work: Callable[..., None]) -> Callable[..., None]:
-            def call(*facts: Any) -> None:
-                loop.call_soon_threadsafe(work, *facts)
-
-            return call
 
         def allocated(loaded: Loaded) -> None:
             before, self._shown = self._shown, add_volume(self.app, loaded.volume, series.name)
@@ -114,8 +106,6 @@ class CompareLogic:
             self.views.refresh_text()
             self._use_suv_type()  # it may be another by now
 
-        def planned(_: Sequence[Any]) -> None: ...
-
         def filled(_: Loaded) -> None:
             if self._shown is not None:
                 self._shown.changed()
@@ -123,9 +113,8 @@ class CompareLogic:
         self._loader = Loader(
             self.series.archive,
             series.resource,
-            Events(
-                later(planned), later(allocated), later(filled), later(ended), later(self.notifications.error)
-            ),
+            Events(allocated=allocated, filled=filled, ended=ended, failed=self.notifications.error),
+            loop=asyncio.get_running_loop(),
             arriving=lambda: self.series.pulling and self._in_study(study),
             suv_type=self.series.suv_type,
         )

@@ -172,33 +172,20 @@ class FusionLogic:
         self._forget()
         with self.state as data:
             data.fusion_uid, data.fusion_on, data.fusion_words = uid, True, f"{series.name} is being read …"
-        loop = asyncio.get_running_loop()
-
-        def later(work: Callable[..., None]) -> Callable[..., None]:
-            def call(*facts: Any) -> None:
-                loop.call_soon_threadsafe(self._if_current, loader, work, *facts)
-
-            return call
-
-        loader = self._loader = Loader(
+        self._loader = Loader(
             self.series.archive,
             series.resource,
             Events(
-                later(lambda plans: self._planned(series, plans)),
-                lambda _: None,
-                lambda _: None,
-                later(lambda loaded: self._ended(series, loaded)),
-                later(lambda why: self._refuse(f"{series.name} cannot be shown: {why}")),
+                planned=lambda plans: self._planned(series, plans),
+                ended=lambda loaded: self._ended(series, loaded),
+                failed=lambda why: self._refuse(f"{series.name} cannot be shown: {why}"),
             ),
+            loop=asyncio.get_running_loop(),
             arriving=lambda: self.series.pulling,
             due=series.due,
             suv_type=self.series.suv_type,
         )
-        loader.start()
-
-    def _if_current(self, loader: Loader, work: Callable[..., None], *facts: Any) -> None:
-        if loader is self._loader:
-            work(*facts)
+        self._loader.start()
 
     def _planned(self, series: Series, plans: Sequence[VolumePlan]) -> None:
         """Read no images that could not be shown."""
