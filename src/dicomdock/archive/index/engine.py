@@ -99,8 +99,14 @@ class Index:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, *, synced: bool = True) -> Iterator[Connection]:
         """Return the one connection that writes; committed when the block ends without an error.
+
+        Parameters
+        ----------
+        synced : what was committed is on the disk then. Else SQLite has it in its log, which the system
+            writes when it pleases: a power cut can take it back, but never in part, and never without what
+            was committed later.
 
         Raises
         ------
@@ -109,6 +115,7 @@ class Index:
         inode = self._reopen()
         with self._lent() as connection:
             if self.dialect == "sqlite":
+                connection.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
                 connection.execute("BEGIN IMMEDIATE")
             else:
                 connection.execute(f"SELECT pg_advisory_xact_lock({WRITERS})")
@@ -116,6 +123,11 @@ class Index:
             connection.commit()
         if inode is not None and self.inode() != inode:
             raise ArchiveError("Another process has rebuilt the archive's index meanwhile; try again.")
+
+    def log(self) -> Path | None:
+        """Return SQLite's log, where what is not synced lies; None where there is none."""
+        log = self.path and self.path.with_name(f"{self.path.name}-wal")
+        return log if log and log.exists() else None
 
     def inode(self) -> int | None:
         """Return what tells the database's file from another in its place; None where there is none."""
