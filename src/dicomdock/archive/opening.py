@@ -25,7 +25,7 @@ from dicomdock.errors import ArchiveError, IndexDamaged
 
 log = logging.getLogger(__name__)
 
-SEEN = "archives"  # file of the state folder: the folders in which instances have been stored
+SEEN = "archives"  # file of the state folder: the folders, and the mounted disks, with instances in them
 _LATEST = len(MIGRATIONS)
 
 
@@ -48,6 +48,8 @@ def open_archive(settings: Settings) -> tuple[Files, Index]:
     if objects is not None and settings.database.startswith("postgresql"):
         # Others add to the same archive on other machines, of which a journal here would know nothing.
         files.journal = replace(files.journal, read_only=True)
+    if objects is None:
+        _see_that_it_is_mounted(files, seen)
     if files.read_only:
         return files, _read_only_index(settings, files)
     if objects is None and not files.folder.is_dir():
@@ -127,10 +129,30 @@ def _see_that_none_is_lost(settings: Settings, files: Files, seen: Path) -> None
         )
 
 
+def _see_that_it_is_mounted(files: Files, seen: Path) -> None:
+    """See that a folder which was the mount point of a disk with instances is one still.
+
+    Raises
+    ------
+    ArchiveError
+        It is empty, and no mount point: what is stored there would be hidden once the disk is mounted.
+    """
+    if files.folder.is_mount():
+        if not files.storage.is_empty():
+            _remember(seen, files.folder)
+    elif str(files.folder) in _remembered(seen) and files.storage.is_empty():
+        raise ArchiveError(
+            f"The archive's folder {files.folder} is empty, and was a disk of its own when instances were "
+            "stored there: it is not mounted.",
+            remedy=f"Mount it; or, if the disk is lost, delete the line {files.folder} in {seen}.",
+        )
+
+
 def _warn_of_none(files: Files, index: Index) -> None:
     """Warn where no instance is there at all, as in the mount point of a disk that is not mounted.
 
-    It is not an error: whoever lost the files begins with an empty folder, and retrieves them into it.
+    It is not an error: whoever lost the files begins with an empty folder, and retrieves them into it. Where
+    it is known to have been a mount point, ``_see_that_it_is_mounted`` has raised one.
     """
     if files.objects is not None or not files.storage.is_empty():
         return

@@ -139,9 +139,9 @@ def _misnumbered(
     )
     if lost:
         yield f"{lost} contours belong to no region of the structure set; they are left out."
-    for number, count in counts.items():
-        if count > 1 and contours.get(number):
-            yield f"{count} regions have the ROI Number {number}, and each has the contours of all of them."
+    for roi, count in counts.items():
+        if count > 1 and contours.get(roi):
+            yield f"{count} regions have the ROI Number {roi}, and each has the contours of all of them."
 
 
 def _drawn_on(dataset: Dataset) -> tuple[str, tuple[str, ...]]:
@@ -270,7 +270,7 @@ class _Reader:
     def _offset(self, contour: Dataset) -> npt.NDArray[np.float64]:
         """Return by how much a contour lies beside its points, in mm: its Contour Offset Vector.
 
-        It counts where the thickness of the contour's slab is stated (PS3.3-2020e §C.8.8.6.2; both are retired).
+        It counts where the thickness of the slab is stated (PS3.3-2020e §C.8.8.6.2; both are retired).
         """
         offset = numbers(contour, "ContourOffsetVector")
         if text(contour, "ContourOffsetVector") == "" or (offset is not None and not np.any(offset)):
