@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -12,13 +12,11 @@ from pathlib import Path
 
 from dicomdock.archive.index.engine import FILE, Index
 from dicomdock.archive.index.migrations import MIGRATIONS, migrate, version_of
+from dicomdock.archive.index_faults import Fault, has_studies, is_unfinished, seen_whole
 from dicomdock.archive.journal_upkeep import see_journal
-from dicomdock.archive.rebuild import Fault, has_studies, is_unfinished, rebuild, seen_whole
 from dicomdock.archive.recovery import recover
 from dicomdock.archive.storage.files import Files
 from dicomdock.archive.storage.local import disk_errors
-from dicomdock.archive.storage.object_cache import ObjectCache
-from dicomdock.archive.storage.object_store import ObjectStore
 from dicomdock.config.home import private_folder
 from dicomdock.config.settings import Settings
 from dicomdock.errors import ArchiveError, IndexDamaged
@@ -41,6 +39,9 @@ def open_archive(settings: Settings) -> tuple[Files, Index]:
     seen = settings.state / SEEN
     objects = None
     if settings.object_store:
+        from dicomdock.archive.storage.object_cache import ObjectCache
+        from dicomdock.archive.storage.object_store import ObjectStore
+
         cache = ObjectCache(settings.archive / "cache", settings.cache_limit)
         objects = ObjectStore(settings.object_store, cache)
     first = partial(_remember, seen, settings.archive)
@@ -59,9 +60,9 @@ def open_archive(settings: Settings) -> tuple[Files, Index]:
     try:
         fault = partial(_fault, files, index)
         if seen_whole(index, fault) is not None:
-            rebuild(files, index, fault)
+            _rebuild(files, index, fault)
         files.reached("open: index ready")
-        index.on_damage = lambda inode: rebuild(files, index, partial(fault, damaged=inode))
+        index.on_damage = lambda inode: _rebuild(files, index, partial(fault, damaged=inode))
         try:
             _finish(files, index)
         except IndexDamaged:  # which has been rebuilt
@@ -71,6 +72,12 @@ def open_archive(settings: Settings) -> tuple[Files, Index]:
         index.close()
         raise
     return files, index
+
+
+def _rebuild(files: Files, index: Index, fault: Callable[[], Fault | None]) -> None:
+    from dicomdock.archive.rebuild import rebuild  # seldom needed, and with much of its own
+
+    rebuild(files, index, fault)
 
 
 def _finish(files: Files, index: Index) -> None:
@@ -189,6 +196,8 @@ def _read_only_index(settings: Settings, files: Files) -> Index:
 
 def _copied_index(files: Files) -> Index:
     """Return a copy of an index that is of an earlier version, has a log, is damaged or is missing."""
+    import tempfile
+
     folder = Path(tempfile.mkdtemp(prefix="dicomdock-index-"))
     index = Index("", folder)
     index.on_close = partial(shutil.rmtree, folder, ignore_errors=True)
@@ -200,7 +209,7 @@ def _copied_index(files: Files) -> Index:
                     shutil.copyfile(source, folder / f"{FILE}{ending}")
         fault = partial(_fault, files, index)
         if seen_whole(index, fault) is not None:
-            rebuild(files, index, fault)
+            _rebuild(files, index, fault)
     except BaseException:
         index.close()
         raise
