@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import tempfile
 from contextlib import suppress
@@ -12,10 +13,12 @@ from pathlib import Path
 
 from dicomdock.archive.index.engine import FILE, Index
 from dicomdock.archive.index.migrations import MIGRATIONS, migrate, version_of
+from dicomdock.archive.index.schema import TABLES
 from dicomdock.archive.journal_upkeep import see_journal
 from dicomdock.archive.rebuild import Fault, has_studies, is_unfinished, rebuild, seen_whole
 from dicomdock.archive.recovery import recover
 from dicomdock.archive.storage.files import Files
+from dicomdock.archive.storage.journal import private_file
 from dicomdock.archive.storage.local import disk_errors
 from dicomdock.archive.storage.object_cache import ObjectCache
 from dicomdock.archive.storage.object_store import ObjectStore
@@ -27,6 +30,8 @@ log = logging.getLogger(__name__)
 
 SEEN = "archives"  # file of the state folder: the folders in which instances have been stored
 _LATEST = len(MIGRATIONS)
+_ALL = {table.name for table in TABLES}
+_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 
 
 def open_archive(settings: Settings) -> tuple[Files, Index]:
@@ -59,7 +64,7 @@ def open_archive(settings: Settings) -> tuple[Files, Index]:
         if seen_whole(index, fault) is not None:
             rebuild(files, index, fault)
         files.reached("open: index ready")
-        index.on_damage = lambda inode: rebuild(files, index, partial(fault, damaged=inode))
+        index.on_damage = lambda inode: rebuild(files, index, fault, inode)
         try:
             _finish(files, index)
         except IndexDamaged:  # which has been rebuilt
@@ -77,7 +82,7 @@ def _finish(files: Files, index: Index) -> None:
         see_journal(files, index)
 
 
-def _fault(files: Files, index: Index, *, damaged: int | None = None) -> Fault | None:
+def _fault(files: Files, index: Index, damaged: int | None) -> Fault | None:
     """Return what is wrong with an index, after it was migrated where possible.
 
     Parameters
@@ -89,6 +94,8 @@ def _fault(files: Files, index: Index, *, damaged: int | None = None) -> Fault |
     try:
         migrate(index)
         with index.reading() as connection:
+            if connection.dialect == "sqlite" and not {*connection.column(_TABLES)} >= _ALL:
+                return "damaged"
             # Who knows of files that could not be deleted is empty, not lost.
             found = connection.first("SELECT id FROM study LIMIT 1") or connection.first(
                 "SELECT path FROM doomed LIMIT 1"
@@ -198,5 +205,5 @@ def _remember(seen: Path, root: Path) -> None:
         return
     with suppress(OSError):
         private_folder(seen.parent)
-        with seen.open("a", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(f"{root}\n")
+        with private_file(seen, os.O_APPEND) as file:
+            file.write(f"{root}\n".encode("utf-8", "surrogateescape"))

@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -32,6 +33,8 @@ from dicomdock.errors import ArchiveError, ArchiveLocked, ArchiveTooNew, NoSpace
 log = logging.getLogger(__name__)
 MARK = "rebuilding"
 Fault: TypeAlias = Literal["damaged", "missing", "not whole"]
+Judge: TypeAlias = Callable[[int | None], Fault | None]
+"""Returns what is wrong with an index, given the inode of a file that is known to be damaged."""
 REPORT_EVERY = 2.0  # seconds between two messages of the progress
 
 
@@ -45,7 +48,7 @@ def is_unfinished(index: Index) -> bool:
     return (index.folder / MARK).exists()
 
 
-def rebuild(files: Files, index: Index, fault: Callable[[], Fault | None]) -> None:
+def rebuild(files: Files, index: Index, fault: Judge, damaged: int | None = None) -> None:
     """Fill the index from the files and the journal.
 
     One process does it; others that ask for it meanwhile wait until it is done.
@@ -53,6 +56,8 @@ def rebuild(files: Files, index: Index, fault: Callable[[], Fault | None]) -> No
     Parameters
     ----------
     fault : returns what is wrong with the index, None once nothing is.
+    damaged : inode of the file that SQLite called damaged, if it did. That counts for nothing where another
+        process is rebuilding the index: it fails so too while files are moved.
 
     Raises
     ------
@@ -60,9 +65,14 @@ def rebuild(files: Files, index: Index, fault: Callable[[], Fault | None]) -> No
         The files cannot be read, or the index cannot be written.
     """
     mark = index.folder / MARK
-    with disk_errors("Rebuilding the index"), FileLock(index.folder / f"{MARK}.lock").held():
+    lock = FileLock(index.folder / f"{MARK}.lock")
+    with disk_errors("Rebuilding the index"), ExitStack() as leaving:
+        if not lock.acquire():
+            lock.acquire(wait=True)
+            damaged = None
+        leaving.callback(lock.release)
         index.disconnect()
-        found = fault()
+        found = fault(damaged)
         if found is None:  # another process was faster
             return
         mark.touch(mode=0o600)
@@ -96,7 +106,7 @@ def rebuild(files: Files, index: Index, fault: Callable[[], Fault | None]) -> No
         log.warning("%d records of %s are damaged and were passed over.", lost_lines, files.journal.path)
 
 
-def seen_whole(index: Index, fault: Callable[[], Fault | None]) -> Fault | None:
+def seen_whole(index: Index, fault: Judge) -> Fault | None:
     """Return what is wrong with an index; looked at again where another process moved its file meanwhile.
 
     SQLite fails in many ways while the files of a database that it has open are renamed.
@@ -107,7 +117,7 @@ def seen_whole(index: Index, fault: Callable[[], Fault | None]) -> Fault | None:
     """
     before = index.inode()
     try:
-        return fault()
+        return fault(None)
     except (ArchiveTooNew, ArchiveLocked, NoSpace):
         raise
     except ArchiveError:
@@ -115,7 +125,7 @@ def seen_whole(index: Index, fault: Callable[[], Fault | None]) -> Fault | None:
             if index.inode() == before:
                 raise
         index.disconnect()
-        return fault()
+        return fault(None)
 
 
 def _move_aside(index: Index) -> Path:
