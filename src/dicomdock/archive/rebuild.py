@@ -9,16 +9,16 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from dicomdock.archive.adoption import BATCH, adopt, insert_recorded
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.migrations import migrate
 from dicomdock.archive.index.queries import known_rows, mark_sent, set_pinned, summary_of
+from dicomdock.archive.index_faults import MARK, Judge
 from dicomdock.archive.journal_state import JournalState, Recorded
 from dicomdock.archive.pending import PendingInstance
 from dicomdock.archive.recovery import finish_announced
@@ -28,24 +28,9 @@ from dicomdock.archive.storage.sessions import NOTE, Announcement
 from dicomdock.config.lock import FileLock
 from dicomdock.dicom.header import SERIES, SOP_INSTANCE, STUDY, Header
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import ArchiveError, ArchiveLocked, ArchiveTooNew, NoSpace
 
 log = logging.getLogger(__name__)
-MARK = "rebuilding"
-Fault: TypeAlias = Literal["damaged", "missing", "not whole"]
-Judge: TypeAlias = Callable[[int | None], Fault | None]
-"""Returns what is wrong with an index, given the inode of a file that is known to be damaged."""
 REPORT_EVERY = 2.0  # seconds between two messages of the progress
-
-
-def has_studies(files: Files) -> bool:
-    """Return whether there are folders of studies, whatever the index says."""
-    return not files.storage.is_empty()
-
-
-def is_unfinished(index: Index) -> bool:
-    """Return whether a rebuild was begun and not ended."""
-    return (index.folder / MARK).exists()
 
 
 def rebuild(files: Files, index: Index, fault: Judge, damaged: int | None = None) -> None:
@@ -104,28 +89,6 @@ def rebuild(files: Files, index: Index, fault: Judge, damaged: int | None = None
         )
     if lost_lines:
         log.warning("%d records of %s are damaged and were passed over.", lost_lines, files.journal.path)
-
-
-def seen_whole(index: Index, fault: Judge) -> Fault | None:
-    """Return what is wrong with an index; looked at again where another process moved its file meanwhile.
-
-    SQLite fails in many ways while the files of a database that it has open are renamed.
-
-    Raises
-    ------
-    ArchiveTooNew, ArchiveLocked, NoSpace, ArchiveError
-    """
-    before = index.inode()
-    try:
-        return fault(None)
-    except (ArchiveTooNew, ArchiveLocked, NoSpace):
-        raise
-    except ArchiveError:
-        with FileLock(index.folder / f"{MARK}.lock").held():
-            if index.inode() == before:
-                raise
-        index.disconnect()
-        return fault(None)
 
 
 def _move_aside(index: Index) -> Path:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from dicomdock.archive.adoption import BATCH, read_instance
 from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.queries import known_rows
@@ -16,7 +15,6 @@ from dicomdock.archive.placement import deletable, give_up, session_of, stale_se
 from dicomdock.archive.storage.files import Files
 from dicomdock.archive.storage.journal import Removed
 from dicomdock.archive.storage.local import COPY, disk_errors
-from dicomdock.archive.storage.object_store import DELETED_AT_ONCE
 from dicomdock.archive.storage.sessions import NOTE, Announcement, abandoned
 from dicomdock.errors import WireError
 
@@ -56,6 +54,8 @@ def finish_announced(files: Files, index: Index, announced: Announcement, *, ali
     ----------
     alive : the process that wrote the note may still be at work.
     """
+    from dicomdock.archive.adoption import BATCH, read_instance
+
     origin, made_here = announced.origin, announced.made_here
     moved: list[PendingInstance] = []
     for path, digest in announced.digests.items():
@@ -99,6 +99,8 @@ def remove_deleted_files(files: Files, index: Index) -> None:
         with index.writing() as connection:
             _discard(files, connection, connection.column("SELECT path FROM doomed"))
         return
+    from dicomdock.archive.storage.object_store import DELETED_AT_ONCE
+
     more = True
     while more:  # the store is asked under the lock: others wait for so many only
         with index.writing() as connection:
@@ -122,6 +124,8 @@ def _discard(files: Files, connection: Connection, keys: Sequence[str]) -> int:
 
 def _finish_replacements(files: Files, index: Index) -> None:
     """Bring the rows of files up to date that an earlier version exchanged before a crash."""
+    from dicomdock.archive.adoption import read_instance
+
     with index.writing() as connection:
         replaced: list[tuple[int, PendingInstance]] = []
         for path, number, digest in connection.all("SELECT path, instance, digest FROM replacing"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -124,6 +123,8 @@ class Session:
 
 
 def _locked_folder(incoming: Path) -> tuple[Path, FileLock]:
+    import tempfile
+
     for _ in range(TRIES):
         folder = Path(tempfile.mkdtemp(prefix="session-", dir=incoming))
         lock = FileLock(folder / "lock")
