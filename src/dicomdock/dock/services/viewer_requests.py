@@ -220,7 +220,10 @@ class ViewerRequests:
             if deidentify:
                 selection, leaves_as = self._copies(selection, deidentify)
             try:
-                run_steps(push(selection, client, self._settings, ledger=answers.__setitem__), progress)
+                steps = push(
+                    selection, client, self._settings, ledger=answers.__setitem__, on_cancel=client.close
+                )
+                run_steps(steps, progress)
             except DicomdockError as error:
                 if not answers:
                     raise
@@ -299,7 +302,8 @@ class StandaloneNetwork:
         send(rpc.PullChanged(running=True))
         try:
             with Archive.open(self._settings) as archive, self.connect(server) as client:
-                report = run_steps(pull(client, archive, series, self._settings), lambda *_: None)
+                steps = pull(client, archive, series, self._settings, on_cancel=client.close)
+                report = run_steps(steps, lambda *_: None)
         finally:
             send(rpc.PullChanged(running=False))
         if not report.complete:
