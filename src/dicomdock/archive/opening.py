@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -12,10 +12,12 @@ from pathlib import Path
 
 from dicomdock.archive.index.engine import FILE, Index
 from dicomdock.archive.index.migrations import MIGRATIONS, migrate, version_of
-from dicomdock.archive.index_faults import Fault, has_studies, is_unfinished, seen_whole
+from dicomdock.archive.index.schema import TABLES
+from dicomdock.archive.index_faults import Fault, Judge, has_studies, is_unfinished, seen_whole
 from dicomdock.archive.journal_upkeep import see_journal
 from dicomdock.archive.recovery import recover
 from dicomdock.archive.storage.files import Files
+from dicomdock.archive.storage.journal import private_file
 from dicomdock.archive.storage.local import disk_errors
 from dicomdock.config.home import private_folder
 from dicomdock.config.settings import Settings
@@ -25,6 +27,8 @@ log = logging.getLogger(__name__)
 
 SEEN = "archives"  # file of the state folder: the folders, and the mounted disks, with instances in them
 _LATEST = len(MIGRATIONS)
+_ALL = {table.name for table in TABLES}
+_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 
 
 def open_archive(settings: Settings) -> tuple[Files, Index]:
@@ -62,7 +66,7 @@ def open_archive(settings: Settings) -> tuple[Files, Index]:
         if seen_whole(index, fault) is not None:
             _rebuild(files, index, fault)
         files.reached("open: index ready")
-        index.on_damage = lambda inode: _rebuild(files, index, partial(fault, damaged=inode))
+        index.on_damage = lambda inode: _rebuild(files, index, fault, inode)
         try:
             _finish(files, index)
         except IndexDamaged:  # which has been rebuilt
@@ -74,10 +78,10 @@ def open_archive(settings: Settings) -> tuple[Files, Index]:
     return files, index
 
 
-def _rebuild(files: Files, index: Index, fault: Callable[[], Fault | None]) -> None:
+def _rebuild(files: Files, index: Index, fault: Judge, damaged: int | None = None) -> None:
     from dicomdock.archive.rebuild import rebuild  # seldom needed, and with much of its own
 
-    rebuild(files, index, fault)
+    rebuild(files, index, fault, damaged)
 
 
 def _finish(files: Files, index: Index) -> None:
@@ -86,7 +90,7 @@ def _finish(files: Files, index: Index) -> None:
         see_journal(files, index)
 
 
-def _fault(files: Files, index: Index, *, damaged: int | None = None) -> Fault | None:
+def _fault(files: Files, index: Index, damaged: int | None) -> Fault | None:
     """Return what is wrong with an index, after it was migrated where possible.
 
     Parameters
@@ -98,6 +102,8 @@ def _fault(files: Files, index: Index, *, damaged: int | None = None) -> Fault |
     try:
         migrate(index)
         with index.reading() as connection:
+            if connection.dialect == "sqlite" and not {*connection.column(_TABLES)} >= _ALL:
+                return "damaged"
             # Who knows of files that could not be deleted is empty, not lost.
             found = connection.first("SELECT id FROM study LIMIT 1") or connection.first(
                 "SELECT path FROM doomed LIMIT 1"
@@ -229,5 +235,5 @@ def _remember(seen: Path, root: Path) -> None:
         return
     with suppress(OSError):
         private_folder(seen.parent)
-        with seen.open("a", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(f"{root}\n")
+        with private_file(seen, os.O_APPEND) as file:
+            file.write(f"{root}\n".encode("utf-8", "surrogateescape"))

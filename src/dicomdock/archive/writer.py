@@ -8,6 +8,7 @@ received.
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.queries import digests, known_rows
 from dicomdock.archive.pending import AddStatus, PendingInstance
 from dicomdock.archive.storage.files import Files
+from dicomdock.archive.storage.journal import private_file
 from dicomdock.archive.storage.local import disk_errors, mapped
 from dicomdock.archive.storage.sessions import Session
 from dicomdock.archive.storage.syncing import begin_sync
@@ -233,7 +235,7 @@ class ArchiveWriter:
         digest = hashlib.sha256()
         size = 0
         beginning: list[bytes] = []
-        with disk_errors("Writing to the archive"), path.open("xb", buffering=0) as file:
+        with disk_errors("Writing to the archive"), private_file(path, os.O_EXCL) as file:
             for chunk in part.chunks():
                 if size < HEAD:
                     beginning.append(bytes(memoryview(chunk)[: HEAD - size]))

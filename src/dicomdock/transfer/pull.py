@@ -28,7 +28,7 @@ from dicomdock.errors import (
 )
 from dicomdock.sources import DicomSource, Part
 from dicomdock.transfer.listing import Unlisted, instances_of, series_of
-from dicomdock.transfer.outage import Failures, is_local
+from dicomdock.transfer.outage import Failures, is_local, wait_when_asked
 from dicomdock.transfer.progress import Failure, Progress, ProgressTracker, PullReport
 from dicomdock.transfer.watch import Stop, bounded_map, metered, watch
 from dicomdock.transfer.write_behind import WriteBehind, identified
@@ -89,6 +89,7 @@ def pull(
     AuthenticationError, Unreachable, NoSpace
         Nothing more can come; what arrived stays in the archive.
     """
+    wait_when_asked(source)
     job = _Pull(source, archive, settings, replace=replace, wanted=wanted)
     yield from watch(lambda stop: job.run(resources, stop), job.tracker, on_cancel)
     return job.report()
