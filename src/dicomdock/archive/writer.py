@@ -362,10 +362,10 @@ def _remarks(header: Header, length: int | None, size: int) -> Iterator[str]:
     """Return what is odd about the bytes of an instance, which is recorded with it."""
     if trailing := header.trailing:
         yield f"{trailing} {'byte follows' if trailing == 1 else 'bytes follow'} its data set."
-    if header.unknown_vr:
+    if header.obstacle:
         yield (
-            f"{header.unknown_vr} has a VR that does not exist; "
-            "what follows it is not among the metadata, and pixels behind it are not shown."
+            f"{header.obstacle}; what follows it is not among the metadata, "
+            "and pixels behind it are not shown."
         )
     if length is not None and length != size:
         yield f"It was declared to have {length} bytes, but {size} came."
