@@ -12,6 +12,8 @@ from dicomdock.errors import ArchiveError, ArchiveLocked, ArchiveTooNew, NoSpace
 
 MARK = "rebuilding"  # file that is there while the index is not whole yet
 Fault: TypeAlias = Literal["damaged", "missing", "not whole"]
+Judge: TypeAlias = Callable[[int | None], Fault | None]
+"""Returns what is wrong with an index, given the inode of a file that is known to be damaged."""
 
 
 def has_studies(files: Files) -> bool:
@@ -24,7 +26,7 @@ def is_unfinished(index: Index) -> bool:
     return (index.folder / MARK).exists()
 
 
-def seen_whole(index: Index, fault: Callable[[], Fault | None]) -> Fault | None:
+def seen_whole(index: Index, fault: Judge) -> Fault | None:
     """Return what is wrong with an index; looked at again where another process moved its file meanwhile.
 
     SQLite fails in many ways while the files of a database that it has open are renamed.
@@ -35,7 +37,7 @@ def seen_whole(index: Index, fault: Callable[[], Fault | None]) -> Fault | None:
     """
     before = index.inode()
     try:
-        return fault()
+        return fault(None)
     except (ArchiveTooNew, ArchiveLocked, NoSpace):
         raise
     except ArchiveError:
@@ -43,4 +45,4 @@ def seen_whole(index: Index, fault: Callable[[], Fault | None]) -> Fault | None:
             if index.inode() == before:
                 raise
         index.disconnect()
-        return fault()
+        return fault(None)

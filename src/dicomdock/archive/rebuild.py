@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import groupby, islice
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from dicomdock.archive.adoption import BATCH, adopt, insert_recorded
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.migrations import migrate
 from dicomdock.archive.index.queries import known_rows, mark_sent, set_pinned, summary_of
-from dicomdock.archive.index_faults import MARK, Fault
+from dicomdock.archive.index_faults import MARK, Judge
 from dicomdock.archive.journal_state import JournalState, Recorded
 from dicomdock.archive.pending import PendingInstance
 from dicomdock.archive.recovery import finish_announced
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 REPORT_EVERY = 2.0  # seconds between two messages of the progress
 
 
-def rebuild(files: Files, index: Index, fault: Callable[[], Fault | None]) -> None:
+def rebuild(files: Files, index: Index, fault: Judge, damaged: int | None = None) -> None:
     """Fill the index from the files and the journal.
 
     One process does it; others that ask for it meanwhile wait until it is done.
@@ -40,6 +41,8 @@ def rebuild(files: Files, index: Index, fault: Callable[[], Fault | None]) -> No
     Parameters
     ----------
     fault : returns what is wrong with the index, None once nothing is.
+    damaged : inode of the file that SQLite called damaged, if it did. That counts for nothing where another
+        process is rebuilding the index: it fails so too while files are moved.
 
     Raises
     ------
@@ -47,9 +50,14 @@ def rebuild(files: Files, index: Index, fault: Callable[[], Fault | None]) -> No
         The files cannot be read, or the index cannot be written.
     """
     mark = index.folder / MARK
-    with disk_errors("Rebuilding the index"), FileLock(index.folder / f"{MARK}.lock").held():
+    lock = FileLock(index.folder / f"{MARK}.lock")
+    with disk_errors("Rebuilding the index"), ExitStack() as leaving:
+        if not lock.acquire():
+            lock.acquire(wait=True)
+            damaged = None
+        leaving.callback(lock.release)
         index.disconnect()
-        found = fault()
+        found = fault(damaged)
         if found is None:  # another process was faster
             return
         mark.touch(mode=0o600)

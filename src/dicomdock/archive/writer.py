@@ -8,6 +8,7 @@ received.
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.queries import digests, known_rows
 from dicomdock.archive.pending import AddStatus, PendingInstance
 from dicomdock.archive.storage.files import Files
+from dicomdock.archive.storage.journal import private_file
 from dicomdock.archive.storage.local import disk_errors, mapped
 from dicomdock.archive.storage.sessions import Session
 from dicomdock.archive.storage.syncing import begin_sync
@@ -235,7 +237,7 @@ class ArchiveWriter:
         digest = hashlib.sha256()
         size = 0
         beginning: list[bytes] = []
-        with disk_errors("Writing to the archive"), path.open("xb", buffering=0) as file:
+        with disk_errors("Writing to the archive"), private_file(path, os.O_EXCL) as file:
             for chunk in part.chunks():
                 if size < HEAD:
                     beginning.append(bytes(memoryview(chunk)[: HEAD - size]))
@@ -362,10 +364,10 @@ def _remarks(header: Header, length: int | None, size: int) -> Iterator[str]:
     """Return what is odd about the bytes of an instance, which is recorded with it."""
     if trailing := header.trailing:
         yield f"{trailing} {'byte follows' if trailing == 1 else 'bytes follow'} its data set."
-    if header.unknown_vr:
+    if header.obstacle:
         yield (
-            f"{header.unknown_vr} has a VR that does not exist; "
-            "what follows it is not among the metadata, and pixels behind it are not shown."
+            f"{header.obstacle}; what follows it is not among the metadata, "
+            "and pixels behind it are not shown."
         )
     if length is not None and length != size:
         yield f"It was declared to have {length} bytes, but {size} came."
