@@ -248,6 +248,46 @@ def test_zoom_and_pan_are_put_back(screen: Screen) -> None:
         screen.until_changed(before, more=0.02)
     screen.page.keyboard.press("r")
     as_numpy_draws_it(screen)
+    window = screen.state("[s.window_width, s.window_centre]")
+    for key, to in (("z", (x, y + 80)), ("g", (x + 60, y))):
+        before = screen.pixels()
+        screen.page.keyboard.press(key)
+        screen.wait("s.left !== 'window'")
+        screen.page.mouse.move(x, y)
+        screen.page.mouse.down()
+        screen.page.mouse.move(*to, steps=5)
+        screen.page.mouse.up()
+        screen.until_changed(before, more=0.02)
+        screen.page.keyboard.press(key)
+        screen.wait("s.left === 'window'")
+    before = screen.pixels()
+    screen.page.keyboard.press("+")
+    screen.until_changed(before, more=0.02)
+    assert screen.state("[s.window_width, s.window_centre]") == window
+    screen.page.keyboard.press("i")
+    screen.page.keyboard.press("2")
+    screen.wait(f"s.inverted && s.window_width !== {window[0]}")
+    screen.page.keyboard.press("Shift+R")
+    screen.wait(f"!s.inverted && s.window_width === {window[0]} && s.window_centre === {window[1]}")
+    as_numpy_draws_it(screen)
+
+
+def test_a_window_is_fitted_to_a_region(screen: Screen) -> None:
+    screen.tool("window")
+    screen.button("left-region").click()
+    screen.drawn()
+    x, y = screen.middle()
+    screen.page.mouse.move(x, y)
+    screen.page.mouse.down()
+    screen.page.mouse.move(x + 40, y + 30, steps=4)
+    screen.page.mouse.up()
+    screen.handled()
+    box = screen.box()
+    scale = max(SHAPE[1] / box["height"], SHAPE[2] / box["width"])  # mm a pixel; voxels are 1 mm
+    j, i = (int(side / 2) for side in SHAPE[1:])
+    seen = phantom()[screen.slice()[0] - 1, j : j + round(30 * scale) + 1, i : i + round(40 * scale) + 1]
+    lowest, highest = (screen.state(f"s.window_centre {sign} s.window_width / 2") for sign in ("-", "+"))
+    assert (lowest, highest) == pytest.approx((seen.min(), seen.max()), abs=5)  # a voxel at each edge
 
 
 def test_the_crosshair_is_at_the_same_place_in_all_views(screen: Screen) -> None:
@@ -271,6 +311,10 @@ def test_the_crosshair_is_at_the_same_place_in_all_views(screen: Screen) -> None
         screen.until(lambda view=view, before=before: screen.changed(before, view) > 0.001)
     screen.page.keyboard.press("c")
     screen.wait("!s.crosshair")
+    bare = {view: screen.pixels(view) for view in ("Red", "Yellow", "Green")}
+    screen.put("lines", True)
+    for view, before in bare.items():  # each shows where the others cut it
+        screen.until(lambda view=view, before=before: screen.changed(before, view) > 0.001)
 
 
 @pytest.mark.parametrize("kind", ["max", "min", "mean"])

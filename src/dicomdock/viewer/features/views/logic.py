@@ -8,12 +8,12 @@ from dataclasses import asdict
 from typing import Any, Literal, TypeVar
 
 import numpy as np
-from slicer import vtkMRMLCrosshairNode, vtkMRMLInteractionNode
+from slicer import vtkMRMLCrosshairNode, vtkMRMLInteractionNode, vtkMRMLWindowLevelWidget
 from trame_slicer.core import LayoutManager
 
 from dicomdock.imaging.geometry import Plane, Window
 from dicomdock.imaging.geometry.projection import opposite
-from dicomdock.viewer.engine import remote_views
+from dicomdock.viewer.engine import drag_with_left_button, remote_views
 from dicomdock.viewer.features.layout.layouts import (
     AXIAL,
     BACKGROUND,
@@ -35,6 +35,7 @@ from dicomdock.viewer.study import Study
 TOWARDS, AWAY = "RAS", "LPI"  # letters of the axes of RAS, and of their other ends
 LPS = np.array((-1.0, -1.0, 1.0))  # between RAS and LPS
 PARALLEL = 0.999  # cosine from which on a view scrolls along an axis of the volume
+WINDOW_MODE = vtkMRMLWindowLevelWidget.GetInteractionNodeAdjustWindowLevelModeAttributeName()
 WARM_SIZE = (600, 400)  # pixels, about what a view will have
 SAME_SCALE = 0.01  # part that the size of a fitted picture may differ by and still be the fitted one
 LEANING = 0.5  # cosine down to which an oblique slice is named after its view (60 degrees)
@@ -67,6 +68,8 @@ class Views:
         self._angles: dict[str, tuple[float, float]] = {}
         self._arranged: dict[str, tuple[int, bool]] = {}
 
+        self._interaction = "window"
+
         server.controller.fit_view = self.fit
         self._remote = remote_views(server, app.view_manager, self._slice_ui, self._threed_ui)
         self._values = CursorValues(self._layers, self._remote.show_value)
@@ -82,6 +85,8 @@ class Views:
                 name.crosshair: self._crosshair_chosen,
                 (name.slab, name.slab_kind): self._slab_chosen,
                 name.aligned: lambda _: self.align(),
+                name.left: self._left_chosen,
+                name.lines: self._lines_chosen,
             }
         )
 
@@ -325,14 +330,43 @@ class Views:
         self._remote.drag_places(how, ended)
 
     def interaction(self, mode: str) -> None:
-        """Set what dragging with the left button does: ``window``, ``place`` a measurement, ``none``."""
+        """Set what dragging with the left button does.
+
+        Parameters
+        ----------
+        mode : ``place`` a measurement; ``none``; ``window`` for what the user has chosen that it does.
+        """
+        self._interaction = mode
+        does = self.state.data.left if mode == "window" else mode
         node = self.app.scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
         modes = {
             "window": vtkMRMLInteractionNode.AdjustWindowLevel,
+            "region": vtkMRMLInteractionNode.AdjustWindowLevel,
             "place": vtkMRMLInteractionNode.Place,
-            "none": vtkMRMLInteractionNode.ViewTransform,
         }
-        node.SetCurrentInteractionMode(modes[mode])
+        node.SetAttribute(WINDOW_MODE, "Rectangle" if does == "region" else "Adjust")
+        node.SetCurrentInteractionMode(modes.get(does, vtkMRMLInteractionNode.ViewTransform))
+        for view in self.slices():
+            drag_with_left_button(view, does)
+
+    def _left_chosen(self, _: str) -> None:
+        if self._interaction == "window":
+            self.interaction("window")
+
+    def zoom(self, tag: str, factor: float) -> None:
+        """Enlarge the picture of a slice view by a factor, about its middle."""
+        view = self.view(tag)
+        if view in self.slices():
+            wide, high, deep = view.get_view_node().GetFieldOfView()
+            view.get_view_node().SetFieldOfView(wide / factor, high / factor, deep)
+            view.schedule_render()
+
+    def _lines_chosen(self, on: bool) -> None:
+        """Draw in each slice view where the others cut it."""
+        nodes = self.app.scene.GetNodesByClass("vtkMRMLSliceDisplayNode")
+        for at in range(nodes.GetNumberOfItems()):
+            nodes.GetItemAsObject(at).SetIntersectingSlicesVisibility(on)
+        self.redraw()
 
     def _slice_ui(self, server: Any, view_id: str, view: Any) -> None:
         view.render_window().SetMultiSamples(0)
