@@ -377,6 +377,7 @@ class MeasuringLogic:
             self.series.volume.geometry,
             self._update_rows,
             self._changed,
+            self.series.views.keep_in_space,
         )
         drawn.put(points)
         self._drawn[drawn.id] = drawn

@@ -30,6 +30,7 @@ class Drawn:
     geometry : of the volume that it lies on.
     changed : called when a point has moved.
     moved : called when the user has let a point go.
+    keep_in_space : called with each display node.
     """
 
     def __init__(
@@ -40,10 +41,12 @@ class Drawn:
         geometry: VolumeGeometry,
         changed: Callable[[], None],
         moved: Callable[[], None],
+        keep_in_space: Callable[[Any], None],
     ) -> None:
         self.kind, self.name = kind, name
         self.shown = True
         self._scene, self._geometry, self._changed, self._moved = scene, geometry, changed, moved
+        self._keep_in_space = keep_in_space
         self._putting = False
         self.nodes: list[Any] = []
         # Before the points' own: Slicer places points in the node that was added last.
@@ -58,6 +61,7 @@ class Drawn:
             return None
         node = self._scene.AddNewNodeByClass(parts[len(self.nodes)][0], self.name)
         _display(node, labelled=True)
+        self._keep_in_space(node.GetDisplayNode())
         node.SetControlPointLabelFormat("")  # ``write`` has the words
         node.GetDisplayNode().SetVisibility(self.shown)
         if parts[0][0] == CURVE:
@@ -130,6 +134,7 @@ class Drawn:
         node.SetCurveTypeToLinear()
         node.SetLocked(True)
         _display(node, labelled=False)
+        self._keep_in_space(node.GetDisplayNode())
         node.GetDisplayNode().SetGlyphType(slicer.vtkMRMLMarkupsDisplayNode.Vertex2D)  # points without marks
         return node
 
