@@ -12,6 +12,7 @@ from dicomdock.api.instances import found_in, headers_of, paths_of, read_single
 from dicomdock.api.segmentation import Segmentation, read
 from dicomdock.api.tools import accept
 from dicomdock.dicom.resource import Resource
+from dicomdock.errors import NotInArchive
 from dicomdock.imaging.attributes import text
 from dicomdock.imaging.references import references_of
 from dicomdock.imaging.segmentation import Mask, Segment
@@ -90,6 +91,31 @@ def submitted(archive: LocalHome, case: Case, project: Project, person: str, cho
     return replace(segmentation, creator=person).save(archive, case.series)
 
 
+def require_present(archive: LocalHome, case: Case, name: str) -> None:
+    """Refuse a submitted case whose segmentation nobody can look at.
+
+    Raises
+    ------
+    CaseRefused
+        Another program has named none, or it is not in the archive.
+    DamagedInstances
+        Its file is not what was stored.
+    """
+    send_back = "send the case back with a note"
+    if case.result is None:
+        raise CaseRefused(
+            f"Another program has completed case {name} without a segmentation.",
+            remedy=f"{send_back.capitalize()}.",
+        )
+    try:
+        paths_of(archive, case.result)
+    except NotInArchive:
+        raise CaseRefused(
+            f"The segmentation of case {name}, {case.result}, is not in the archive.",
+            remedy=f"Import or pull it, or {send_back}.",
+        ) from None
+
+
 def require_complete(segmentation: Segmentation, project: Project, case: str) -> None:
     """Refuse a segmentation that lacks more of the task's segments than the project permits.
 
@@ -103,7 +129,7 @@ def require_complete(segmentation: Segmentation, project: Project, case: str) ->
         if any(one.mask.count for one in segmentation.segments):
             return
         raise CaseRefused(f"The segmentation of case {case} is empty.")
-    if len(drawn) < project.task.threshold * len(asked):
+    if len(drawn) < round(project.task.threshold * len(asked), 9):  # 0.55 of 100 are 55.00000000000001
         missing = ", ".join(one.label for one in asked if one not in drawn)
         raise CaseRefused(
             f"Case {case} lacks {missing}: {len(drawn)} of {len(asked)} segments are drawn, and the task asks"
