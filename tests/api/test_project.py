@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import highdicom as hd
@@ -253,6 +254,24 @@ def test_codes_name_a_segment_whatever_it_is_called(archive: Archive, series: st
     assert anna.submit("1a").state is CaseState.SUBMITTED
 
 
+def test_a_version_is_later_than_the_one_it_was_made_of_whatever_the_clock_says(
+    archive: Archive, series: str, livers: As, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class SetBack(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> SetBack:
+            return cls(2020, 1, 2, tzinfo=tz)
+
+    anna = livers("anna")
+    anna.take("1a")
+    first = draw(archive, series, creator="anna")
+    monkeypatch.setattr("dicomdock.imaging.authoring.datetime", SetBack)
+    found = archive.segmentation(first)
+    smaller = replace(found.segments[0], mask=Mask.of(found.segments[0].mask.whole(SHAPE)[::-1]))
+    second = replace(found, segments=(smaller, *found.segments[1:]), creator="anna").save()
+    assert anna.submit("1a").result == second
+
+
 def test_who_submits_the_draft_of_a_tool_has_accepted_it(archive: Archive, series: str, livers: As) -> None:
     anna = livers("anna")
     anna.take()
@@ -267,6 +286,41 @@ def test_who_submits_the_draft_of_a_tool_has_accepted_it(archive: Archive, serie
     assert (written.ContentCreatorName, written.SOPInstanceStatus) == ("anna", "AO")
     assert written.SOPAuthorizationComment == "Accepted by anna"
     assert written.SegmentSequence[0].SegmentAlgorithmType == "AUTOMATIC"
+
+
+def test_drafts_are_submitted_by_who_ran_the_tool_or_by_anyone_where_nobody_did(
+    archive: Archive, series: str, livers: As, settings: Settings
+) -> None:
+    array = np.zeros(SHAPE, np.uint8)
+    array[1:4, 2:7, 3:9] = 1
+
+    def propose(creator: str, tool: str) -> Resource:
+        made = Segmentation.from_array(
+            array, archive.volume(series), names=["liver"], algorithm="AUTOMATIC", algorithm_name=tool
+        )
+        return replace(made, draft=True, creator=creator).save()
+
+    anna, bert = livers("anna"), livers("bert")
+    anna.take("1a")
+    bert.take("1b")
+    propose("anna", "grey")
+    with pytest.raises(CaseRefused, match="names bert as its creator"):
+        bert.submit("1b")  # anna's is hers, whether she has accepted it or not
+    batch = propose("", "grey")
+    submitted = bert.submit("1b").result
+    assert submitted is not None
+    before = archive.segmentation(submitted)
+    assert before.origin is not None and not before.draft
+    assert bert.changes("1b").draft == batch  # type: ignore[union-attr]
+    rita = livers("rita")
+    rita.send_back("1b", "Once more.")
+    bert.take("1b")
+    with pytest.raises(CaseRefused, match="Nothing was saved for case 1b since"):
+        bert.submit("1b")
+    mine = archive.accept_draft(propose("bert", "other"), "bert")  # as the viewer's Accept does
+    assert bert.submit("1b").result == mine
+    propose("rita", "third")
+    assert anna.submit("1a").state is CaseState.SUBMITTED  # her own
 
 
 def edited(archive: Archive, resource: Resource, liver: np.ndarray) -> Resource:

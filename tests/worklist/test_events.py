@@ -65,6 +65,9 @@ def test_each_change_of_a_step_is_reported_as_the_standard_has_it(database: Inde
     progress: DicomJson = {"00741004": {"vr": "DS", "Value": [50]}}
     steps.update("1.2.3", {"00741002": {"vr": "SQ", "Value": [dict(progress)]}}, MINE)
     assert listener.heard() == [("1.2.3", 3, "")]
+    item: DicomJson = {**progress, "00741007": {"vr": "SQ", "Value": [dict(CODE)]}}
+    steps.update("1.2.3", {"00741002": {"vr": "SQ", "Value": [dict(item)]}}, MINE)  # parameters alone
+    assert listener.heard() == [("1.2.3", 3, "")]
     steps.request_cancellation("1.2.3")  # its performer may hear of it now
     assert listener.heard() == [("1.2.3", 2, "")]
     assert steps.retrieve("1.2.3").state is State.IN_PROGRESS
