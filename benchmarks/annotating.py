@@ -125,6 +125,7 @@ class Timed(Annotator):
         page.wait_for_function(IMAGE, polling=20, timeout=PATIENCE)
         self.seconds.append(time.perf_counter() - began)
         self.screen.wait("s.complete", PATIENCE / 1000)
+        self.draft = False
 
 
 def _review(rita: Reviewer, number: int, note: str = "") -> None:

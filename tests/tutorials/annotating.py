@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import tempfile
@@ -90,18 +91,28 @@ class Person:
 class Annotator(Person):
     """Lets the tool propose, and corrects it."""
 
+    draft = False  # what is drawn on is a draft, not what was submitted before
+
+    def open(self) -> None:
+        """Take the next case; the viewer shows it."""
+        super().open()
+        self.draft = False
+
     def propose(self) -> None:
         """Run the tool; its draft opens."""
         self.page.get_by_role("button", name="Segment", exact=True).click()
         self.screen.wait("s.tool_chosen === 'threshold'", PATIENCE / 1000)
         self.page.get_by_role("button", name="Run", exact=True).click()
         self.screen.wait("s.drawing_uid && s.draft && !s.unsaved && !s.busy", PATIENCE / 1000)
+        self.draft = True
         self.picture("proposed")
 
     def paint(self) -> None:
         """Fill the hole in the middle."""
         screen = self.screen
-        screen.wait("s.drawing_uid && !s.busy", PATIENCE / 1000)
+        # A viewer that is open since the draft shows that until it has read what was submitted.
+        screen.wait(f"s.drawing_uid && s.draft === {json.dumps(self.draft)} && !s.busy", PATIENCE / 1000)
+        screen.handled()
         screen.brush()
         x, y = screen.middle()
         screen.drag((x - 5, y), (x + 5, y))
