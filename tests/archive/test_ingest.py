@@ -195,8 +195,10 @@ def test_a_second_patient_of_a_study_is_reported_and_found(archive: Archive, tmp
     assert found(archive, "studies", PatientID="A") == []
 
 
-def test_a_second_accession_number_of_a_study_is_reported_once(archive: Archive, tmp_path: Path) -> None:
-    """Of two orders that one acquisition answers, the index finds the study by one."""
+def test_a_second_accession_number_of_a_study_is_reported_once_and_found(
+    archive: Archive, tmp_path: Path
+) -> None:
+    """One acquisition may answer two orders."""
     instances = ct_series(5)
     numbers = ("", "A1", "A2", "A2", "A1")
     made = [changed(one, AccessionNumber=to) for one, to in zip(instances, numbers, strict=True)]
@@ -206,8 +208,40 @@ def test_a_second_accession_number_of_a_study_is_reported_once(archive: Archive,
     (remark,) = report(archive, tmp_path / "b").remarks
     assert "'A2'" in remark.reason
     assert "'A1'" in remark.reason
-    assert len(found(archive, "studies", AccessionNumber="A1")) == 1
-    assert found(archive, "studies", AccessionNumber="A2") == []
+    for number, shown in (("A1", "A1"), ("A2", "A2"), ("A?", "A1"), ("A9\\A2", "A2"), ("A2\\A1", "A1")):
+        (study,) = found(archive, "studies", AccessionNumber=number)
+        assert text(study, "AccessionNumber") == shown
+    assert found(archive, "studies", AccessionNumber="A3") == []
+
+
+def test_of_several_accession_numbers_and_patients_each_combination_is_found(
+    archive: Archive, tmp_path: Path
+) -> None:
+    first, second, third, fourth = ct_series(4)
+    own = {"AccessionNumber": "A1", "PatientID": "P"}
+    write(
+        tmp_path / "in",
+        [
+            changed(first, **own),
+            changed(second, SeriesInstanceUID="1.2.9", **own | {"AccessionNumber": "A2"}),
+            changed(third, SeriesInstanceUID="1.2.9", **own | {"AccessionNumber": "A3"}),
+            changed(fourth, SeriesInstanceUID="1.2.8", PatientID="Q", AccessionNumber="A4"),
+        ],
+    )
+    report(archive, tmp_path / "in")
+    for number in ("A1", "A2", "A3", "A4"):
+        (study,) = found(archive, "studies", AccessionNumber=number)
+        assert text(study, "AccessionNumber") == number
+    for number, uid in (("A2", "1.2.9"), ("A3", "1.2.9"), ("A4", "1.2.8")):
+        (series,) = found(archive, "series", AccessionNumber=number)
+        assert text(series, "SeriesInstanceUID") == uid
+    assert len(found(archive, "studies", AccessionNumber="A4", PatientID="Q")) == 1
+    assert found(archive, "studies", AccessionNumber="A4", PatientID="nobody") == []
+    archive.remove(Resource(first.study, first.series))
+    archive.remove(Resource(first.study, "1.2.9"))
+    (study,) = found(archive, "studies")
+    assert (text(study, "AccessionNumber"), text(study, "PatientID")) == ("A4", "Q")
+    assert found(archive, "studies", AccessionNumber="A1") == found(archive, "studies", PatientID="P") == []
 
 
 def test_a_name_of_empty_groups_is_empty(archive: Archive, tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ def of_version_3(index: Index) -> None:
     """Make an index as it was before its attributes were indexed."""
     migrate(index)
     with index.writing() as connection:
+        connection.execute("DROP TABLE accession")
         for statement in migrations._indexes():
             connection.execute(f"DROP INDEX {statement.split()[5]}")
         if connection.dialect == "sqlite":
@@ -100,8 +101,9 @@ def test_indexes_are_built_one_by_one_so_that_others_can_write_meanwhile(
     monkeypatch.setattr(index, "writing", counting)
     migrate(index)
     assert version(index) == len(MIGRATIONS)
-    assert set(built[:-1]) == {1}
-    assert len(built) - 1 == len(migrations._indexes()) > 40
+    count = len(migrations._indexes())
+    assert built[:count] == [1] * count
+    assert count > 40
     assert len(indexes(index)) > len(bare) + 40
 
 

@@ -14,6 +14,7 @@ from dicomdock.errors import GeometryError
 from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.registration import (
     Registration,
+    adjusted,
     from_landmarks,
     inverted,
     moved,
@@ -132,3 +133,20 @@ def test_refusals() -> None:
     matrix.FrameOfReferenceTransformationMatrix = [1.0] * 16
     with pytest.raises(GeometryError, match="not rigid"):
         read_registrations(written)
+
+
+def test_what_was_moved_is_turned_and_shifted_further_about_its_middle() -> None:
+    """The middle moves by the shift alone; P goes to H and so on by 90 degrees counter-clockwise."""
+    centre, shift = np.array([10.0, -20, 30]), np.array([1.0, 2, 3])
+    back = inverted(TRUTH) @ [*centre, 1]
+    for axis, (before, after) in enumerate(
+        (((0, 1, 0), (0, 0, 1)), ((0, 0, 1), (1, 0, 0)), ((1, 0, 0), (0, 1, 0)))
+    ):
+        found = adjusted(TRUTH, centre, shift, 90 * np.eye(3)[axis])
+        assert np.allclose((found @ back)[:3], centre + shift)
+        there = inverted(TRUTH) @ [*(centre + before), 1]
+        assert np.allclose((found @ there)[:3], centre + shift + after)
+    # About L first, then about H: P goes to H, and stays there.
+    both = adjusted(np.eye(4), (0, 0, 0), (0, 0, 0), (90, 0, 90))
+    assert np.allclose(both @ (0, 1, 0, 1), (0, 0, 1, 1))
+    assert np.allclose(adjusted(TRUTH, centre, (0, 0, 0), (0, 0, 0)), TRUTH)

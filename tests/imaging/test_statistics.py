@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
@@ -342,6 +343,57 @@ def test_body_weight_factors() -> None:
 def test_no_uptake_without_its_inputs(changed: dict[str, Any], sentence: str) -> None:
     with pytest.raises(GeometryError, match=sentence):
         body_weight_factor(pet(**changed)[0])
+
+
+def test_the_injection_is_read_in_the_time_zone_of_the_scan() -> None:
+    """08:00 UTC is 09:00 in a scanner's time of +0100, in which the scan began at 10:00."""
+    for zone, injected in (
+        ("+0100", "20240102080000+0000"),
+        ("-0500", "20240102140000.5+0000"),
+        ("-0500", "20240102090000-0500"),
+        ("+1300", "20240101200000+0000"),
+        ("", "20240102090000+0100"),
+        ("+0100", "20240102090000"),
+    ):
+        image = pet(TimezoneOffsetFromUTC=zone)[0]
+        (drug,) = image.RadiopharmaceuticalInformationSequence
+        drug.RadiopharmaceuticalStartDateTime = injected
+        assert body_weight_factor(image) == pytest.approx(FACTOR, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("20240102080000", "the time of the injection is stated as 08:00:00 and as 09:00:00"),
+        ("20240102090000+0000", "stated as 10:00:00 and as 09:00:00"),  # in the scan's zone of +0100
+    ],
+)
+def test_an_injection_at_two_times_makes_no_uptake(given: str, sentence: str) -> None:
+    image = pet(TimezoneOffsetFromUTC="+0100")[0]
+    image.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartDateTime = given
+    with pytest.raises(GeometryError, match=sentence):
+        body_weight_factor(image)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"RadionuclideTotalDose": "100000000"},
+        {"RadiopharmaceuticalStartTime": "093000"},
+        {"RadionuclideHalfLife": "1220"},
+    ],
+)
+def test_several_injections_make_no_uptake(other: dict[str, str]) -> None:
+    image = pet()[0]
+    (one,) = image.RadiopharmaceuticalInformationSequence
+    image.RadiopharmaceuticalInformationSequence = [one, deepcopy(one)]
+    assert body_weight_factor(image) == pytest.approx(FACTOR)  # the same one, stated twice
+    for keyword, value in other.items():
+        setattr(image.RadiopharmaceuticalInformationSequence[1], keyword, value)
+    with pytest.raises(GeometryError, match="state several injections"):
+        body_weight_factor(image)
+    del image.RadiopharmaceuticalInformationSequence[1].RadionuclideTotalDose  # a drug that does not radiate
+    assert body_weight_factor(image) == pytest.approx(FACTOR)
 
 
 def test_segments_of_pet_have_their_uptake_and_units() -> None:

@@ -7,11 +7,15 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from playwright.sync_api import expect
+from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import PositronEmissionTomographyImageStorage, generate_uid
+from pydicom.uid import PositronEmissionTomographyImageStorage, SpatialRegistrationStorage, generate_uid
 
+from dicomdock.archive import Archive
+from dicomdock.dicom.resource import Resource
 from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.registration import Registration, registration_to_dicom
+from dicomdock.viewer.study import stored_at
 from tests.builders import Made
 from tests.imaging.scans import headers, oblique, scan
 from tests.viewer.conftest import (
@@ -54,6 +58,17 @@ def activity(padded: int = 0) -> np.ndarray:
 
 MOVED = oblique((0.2, -0.1, 0.4), (1, 1, 1), (12, -7, 25))[:, [2, 1, 0, 3]]
 """From the frame of reference of the PET that was acquired elsewhere to that of the CT."""
+
+
+TURNED = np.array(
+    [
+        [np.cos(0.35), -np.sin(0.35), 0, 6],
+        [np.sin(0.35), np.cos(0.35), 0, -9],
+        [0, 0, 1, 14],
+        [0, 0, 0, 1.0],
+    ]
+)
+"""From the frame of reference of the PET that nothing registers to that of the CT: 20 degrees about H."""
 
 
 def pet(
@@ -108,6 +123,7 @@ def study() -> dict[str, list[Made]]:
         "pet": pet(uid, 4, FrameOfReferenceUID=frame),
         "no dose": pet(uid, 5, dose="", FrameOfReferenceUID=frame),
         "elsewhere": pet(uid, 6, PatientSize=None),
+        "unregistered": pet(uid, 9, affine=np.linalg.inv(TURNED) @ PET_AFFINE),
         "padded": pet(uid, 8, padded=PADDED, FrameOfReferenceUID=frame),
     }
 
@@ -121,12 +137,20 @@ def opened(
         yield found
 
 
-def value_under_mouse(screen: Screen, j: float, i: float, shape: tuple[int, int], pixel: float) -> str:
-    """Read the values of the axial view with the mouse at a place (row, column) of its fitted slice."""
-    box = screen.box()
+def place(
+    screen: Screen, view: str, j: float, i: float, shape: tuple[int, int], pixel: float
+) -> tuple[float, float]:
+    """Return where a place (row, column) of a fitted slice is on the page."""
+    box = screen.box(view)
     scale = max(shape[0] * pixel / box["height"], shape[1] * pixel / box["width"])  # mm a pixel of the page
     x = box["x"] + box["width"] / 2 + (i + 0.5 - shape[1] / 2) * pixel / scale
     y = box["y"] + box["height"] / 2 + (j + 0.5 - shape[0] / 2) * pixel / scale
+    return x, y
+
+
+def value_under_mouse(screen: Screen, j: float, i: float, shape: tuple[int, int], pixel: float) -> str:
+    """Read the values of the axial view with the mouse at a place (row, column) of its fitted slice."""
+    x, y = place(screen, "Red", j, i, shape, pixel)
     screen.page.mouse.move(x - 3, y)
     screen.page.mouse.move(x, y)
     return screen.words("value")
@@ -397,3 +421,72 @@ def test_a_registered_series_is_scrolled_to_the_same_place(
     screen.until(lambda: screen.words("bl").endswith("\n30.0 mm"))
     due = f"\n{30 - MOVED[2, 3]:.1f} mm"
     screen.until(lambda: screen.words("bl", "Other").endswith(due), words=f"not at {due}")
+
+
+def last_registration(opened: Opened) -> np.ndarray:
+    """Return the matrix of the registration that was saved last, as pydicom reads it."""
+    with Archive.open(opened.settings) as archive:
+        found = [
+            one
+            for one in archive.instances(Resource(opened.study))
+            if one.sop_class_uid == SpatialRegistrationStorage
+        ]
+        header = dcmread(max(found, key=stored_at).path)
+    step = header.RegistrationSequence[1].MatrixRegistrationSequence[0].MatrixSequence[0]
+    return np.reshape(np.array(step.FrameOfReferenceTransformationMatrix, float), (4, 4))
+
+
+def test_a_series_is_registered_by_hand_and_then_by_landmarks(
+    screen: Screen, study: dict[str, list[Made]], opened: Opened
+) -> None:
+    """What nothing registers is brought to its place by numbers, and then by clicks; both are saved."""
+    uid = study["unregistered"][0].series
+    screen.tool("fusion")
+    screen.button(f"fuse-{uid}").click()
+    screen.wait("s.fusion_words.startsWith('9 PET 9 is not shown') && !s.fusion_uid")
+    screen.button("lay-by-hand").click()
+    screen.wait("s.by_hand_on && s.by_hand_unsaved && s.fusion_name === '9 PET 9'")
+    screen.button("drop-by-hand").click()
+    screen.wait("!s.by_hand_on && !s.fusion_uid")
+    screen.button(f"fuse-{uid}").click()
+    screen.button("lay-by-hand").click()
+    screen.wait("s.by_hand_on && s.by_hand_unsaved && s.fusion_name === '9 PET 9'")
+    middles = [
+        (affine @ [*((np.array(shape) - 1) / 2), 1])[:3]
+        for affine, shape in ((PET_AFFINE, PET_SHAPE), (AFFINE, SHAPE))
+    ]
+    shift = middles[0] - middles[1]  # it began with its middle on that of the CT
+    for name, number in zip(("shift_left", "shift_back", "shift_head"), shift, strict=True):
+        screen.button(name).fill(str(number))
+        screen.button(name).press("Enter")
+    screen.button("turn_head").fill(str(np.degrees(0.35)))
+    screen.button("turn_head").press("Enter")
+    for view in ("Red", "Yellow", "Green"):
+        screen.until(lambda view=view: shows(screen, view, 0.4), words=f"{view} is not registered by hand")
+    assert screen.state("fusion_words") == "Moved by a registration that is not saved."
+    screen.button("save-by-hand").click()
+    screen.wait("s.fusion_words === 'Moved by a registration of this study.' && !s.by_hand_unsaved")
+    assert np.allclose(last_registration(opened), TURNED, atol=1e-5)
+    screen.until(lambda: shows(screen, "Red", 0.4))
+
+    screen.button(f"fuse-{study['pet'][0].series}").click()
+    screen.tool("layout")
+    screen.button("layout-Compare").click()
+    screen.button(f"compare-{uid}").click()
+    screen.page.wait_for_selector('[data-view="Other"] .bl')
+    screen.until(lambda: "9 PET 9" in screen.words("tl", "Other"))
+    screen.button("pick-landmarks").click()
+    screen.wait("s.landmarks_on && !s.linked")
+    z = 10 + 2 * (screen.slice()[0] - 1)
+    height = 4 * (screen.slice("Other")[0] - 1) + 12  # of the slice of PET beside it, in the CT
+    for j, i in ((3, 4), (20, 5), (12, 16)):
+        x, y = PET_AFFINE[0, 2] * i + PET_AFFINE[0, 3], PET_AFFINE[1, 1] * j + PET_AFFINE[1, 3]
+        screen.page.mouse.click(*place(screen, "Red", y - AFFINE[1, 3], x - AFFINE[0, 3], SHAPE[1:], 1))
+        screen.page.mouse.click(*place(screen, "Other", j, i, PET_SHAPE[1:], 3))
+    screen.wait("s.landmarks_fit && s.landmark_rows.length === 3")
+    screen.button("save-landmarks").click()
+    screen.wait("!s.landmarks_on && s.linked")
+    due = TURNED.copy()
+    due[2, 3] += z - height
+    corners = np.array([[-30.0, -30, 20, 1], [25, -30, 40, 1], [0, 30, 30, 1]]).T
+    assert np.abs((last_registration(opened) - due) @ corners).max() < 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from dataclasses import dataclass, field
 from typing import Any
@@ -234,3 +235,25 @@ def test_a_series_that_is_not_there_is_told(settings: Settings) -> None:
         assert told.ended.wait(SECONDS)
         loader.close()
     assert "not on this computer" in told.failures[0]
+
+
+@pytest.mark.parametrize("closed", [False, True], ids=["open", "closed"])
+def test_a_closed_loader_says_nothing_more(settings: Settings, closed: bool) -> None:
+    """What was on its way to the loop would be shown as the series that replaces it."""
+    _, _, instances = made_study()
+    store(settings, instances)
+    told = Told()
+
+    async def load() -> None:
+        loader = Loader(archive, resource_of(instances), told.events(), loop=asyncio.get_running_loop())
+        loader.start()
+        (thread,) = (one for one in threading.enumerate() if one.name == "loading")
+        thread.join(SECONDS)  # the loop is held: its calls wait
+        if closed:
+            loader.close()
+        await asyncio.sleep(0)
+
+    with Archive.open(settings) as archive:
+        asyncio.run(load())
+    assert bool(told.allocated) is not closed
+    assert told.ended.is_set() is not closed

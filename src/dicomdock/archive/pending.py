@@ -12,18 +12,17 @@ from dicomdock.archive.index.attributes import COMPONENT_GROUPS, FOLDED
 from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.counters import add_to_series, add_to_study, count_series, count_study
 from dicomdock.archive.index.mapping import (
-    PATIENT_ID,
     SERIES_TAGS,
     STUDY_TAGS,
     Row,
     instance_row,
-    patient_id_of,
-    patient_row,
     series_row,
+    study_columns,
     study_row,
+    study_text_of,
 )
 from dicomdock.archive.index.queries import known_rows, mark_used
-from dicomdock.archive.index.schema import Table, instance, patient, remark, series, study
+from dicomdock.archive.index.schema import DEVIATIONS, Table, instance, remark, series, study
 from dicomdock.archive.storage.backend import Storage
 from dicomdock.archive.storage.journal import Stored, StoredInstance
 from dicomdock.archive.storage.local import relative_path
@@ -117,9 +116,9 @@ def insert_instances(
         unique: Row = {"study": study_id, "SeriesInstanceUID": series_uid}
         moments: Row = {"added": now, "used": now}
         series_id = _ensure(connection, series, unique, series_row, group[0].header, moments)
-        patient_id = _fill_study(connection, study_id, group)
+        _fill_study(connection, study_id, group)
         _fill(connection, series, series_id, group, series_row, SERIES_TAGS)
-        _add_patients(connection, series_id, patient_id, group)
+        _add_deviations(connection, study_id, series_id, group)
         common: Row = {"series": series_id, "origin": origin, "made_here": made_here, "added": now}
         rows = [{**_instance_row(item), **common} for item in group]
         connection.insert(instance, map(instance.values, rows))
@@ -139,18 +138,12 @@ def _add_remarks(connection: Connection, pending: Iterable[PendingInstance]) -> 
         connection.insert(remark, rows)
 
 
-def _fill_study(connection: Connection, study_id: int, pending: Sequence[PendingInstance]) -> str:
-    """Fill empty columns of a study from its own patient's instances, and return the patient's ID."""
-    patient_id = _patient_id(connection, study_id)
-    same = [one for one in pending if not patient_id or patient_id_of(one.header) in ("", patient_id)]
-    _fill(connection, study, study_id, same, study_row, STUDY_TAGS)
-    return patient_id or _patient_id(connection, study_id)
-
-
-def _patient_id(connection: Connection, study_id: int) -> str:
+def _fill_study(connection: Connection, study_id: int, pending: Sequence[PendingInstance]) -> None:
+    """Fill empty columns of a study from its own patient's instances."""
     row = connection.first('SELECT "PatientID" FROM study WHERE id = ?', study_id)
-    assert row is not None
-    return str(row[0])
+    own = ("", row[0]) if row is not None and row[0] else None
+    same = [one for one in pending if own is None or study_text_of(one.header, "PatientID") in own]
+    _fill(connection, study, study_id, same, study_row, STUDY_TAGS)
 
 
 def _fill(
@@ -187,15 +180,23 @@ def _fill(
         connection.execute(table.update(found), *found.values(), row_id)
 
 
-def _add_patients(
-    connection: Connection, series_id: int, patient_id: str, pending: Sequence[PendingInstance]
+def _add_deviations(
+    connection: Connection, study_id: int, series_id: int, pending: Sequence[PendingInstance]
 ) -> None:
-    """Add the patients of a series that are not the study's."""
-    headers = {one.header.raw.get(PATIENT_ID): one.header for one in pending}.values()
-    others = [header for header in headers if patient_id_of(header) not in ("", patient_id)]
-    if others and patient_id:
-        rows = [patient.values({**patient_row(header), "series": series_id}) for header in others]
-        connection.execute_many(patient.insert_or_pass, rows)
+    """Add what instances of a series state otherwise than their study."""
+    keys = ", ".join(study[one.key].quoted for one in DEVIATIONS)
+    stored = connection.first(f"SELECT {keys} FROM study WHERE id = ?", study_id)
+    assert stored is not None
+    for deviation, own in zip(DEVIATIONS, stored, strict=True):
+        tag = STUDY_TAGS[deviation.key]
+        headers = {item.header.raw.get(tag): item.header for item in pending}.values()
+        rows = [
+            deviation.table.values({**study_columns(header, deviation.keywords), "series": series_id})
+            for header in headers
+            if study_text_of(header, deviation.key) not in ("", own)
+        ]
+        if rows:
+            connection.execute_many(deviation.table.insert_or_pass, rows)
 
 
 def _instance_row(item: PendingInstance) -> Row:

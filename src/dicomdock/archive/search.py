@@ -8,7 +8,6 @@ from contextlib import suppress
 from dicomdock.archive.index.access import few_rows
 from dicomdock.archive.index.attributes import (
     INSTANCE_KEYWORDS,
-    PATIENT_KEYWORDS,
     SEQUENCE,
     SERIES_KEYWORDS,
     STUDY_KEYWORDS,
@@ -21,7 +20,7 @@ from dicomdock.archive.index.mapping import json_writer
 from dicomdock.archive.index.ordering import asked_order, can_sort
 from dicomdock.archive.index.paging import Order, Rows
 from dicomdock.archive.index.queries import ArchivedInstance, instances_of
-from dicomdock.archive.index.schema import ALL_LEVELS, patient
+from dicomdock.archive.index.schema import ALL_LEVELS, DEVIATIONS, Deviation
 from dicomdock.archive.storage.backend import Storage
 from dicomdock.archive.storage.local import IntegrityCheck
 from dicomdock.dicom.json_model import text
@@ -82,8 +81,8 @@ def search(index: Index, storage: Storage, integrity: IntegrityCheck, query: Que
     A match carries what the index has of its level. What it has of the levels above comes too where the query
     does not name them by UID, or asks for it.
     """
-    mixed = _is_mixed(index, query)
-    planned = plan(query, index.dialect, mixed=mixed)
+    deviations = _deviations(index, query)
+    planned = plan(query, index.dialect, deviations=deviations)
     keywords = returned_keywords(query)
     warnings = tuple(
         f"{keyword} is not in the local index; the answer was not narrowed by it."
@@ -98,7 +97,7 @@ def search(index: Index, storage: Storage, integrity: IntegrityCheck, query: Que
     not_indexed = fields_not_indexed(query)
     left, skip, size = query.limit, query.offset, FIRST_PAGE
     with index.reading() as connection:
-        rows_from = _rows_of(connection, query, planned, keywords, mixed=mixed)
+        rows_from = _rows_of(connection, query, planned, keywords, deviations)
         if planned.exact:
             rows_from.pass_over(connection, skip)
             skip = 0
@@ -107,8 +106,8 @@ def search(index: Index, storage: Storage, integrity: IntegrityCheck, query: Que
         with index.reading() as connection:
             rows = rows_from.next(connection, wanted)
             matches = [Match(write(row)) for row in rows]
-            if mixed:
-                matches = [_of_patient(connection, match, query) for match in matches]
+            for deviation in deviations:
+                matches = [_as_stated(connection, match, query, deviation) for match in matches]
         more = rows_from.more
         if not planned.exact:
             matches = [match for match in matches if query.matches(match.attributes, keys=planned.keys)]
@@ -130,17 +129,19 @@ def search(index: Index, storage: Storage, integrity: IntegrityCheck, query: Que
         size = min(size * 4, LARGEST_PAGE)
 
 
-def _is_mixed(index: Index, query: Query) -> bool:
-    """Return whether a query names patients, and some series have another than their study."""
-    if not any(keyword in PATIENT_KEYWORDS for keyword in query.criteria):
-        return False
+def _deviations(index: Index, query: Query) -> tuple[Deviation, ...]:
+    """Return what a query asks for and some series state otherwise than their study."""
+    asked = [one for one in DEVIATIONS if not query.criteria.keys().isdisjoint(one.keywords)]
+    if not asked:
+        return ()
     with index.reading() as connection:
-        return connection.first("SELECT series FROM patient LIMIT 1") is not None
+        return tuple(one for one in asked if connection.first(f"SELECT series FROM {one.table.name} LIMIT 1"))
 
 
-def _of_patient(connection: Connection, match: Match, query: Query) -> Match:
-    """Return a match with the patient that the query names, where that is not its study's."""
-    keys = frozenset(keyword for keyword in query.criteria if keyword in PATIENT_KEYWORDS)
+def _as_stated(connection: Connection, match: Match, query: Query, deviation: Deviation) -> Match:
+    """Return a match with what the query asks for as a series states it, where the study does not."""
+    table = deviation.table
+    keys = frozenset(keyword for keyword in query.criteria if keyword in deviation.keywords)
     if query.matches(match.attributes, keys=keys):
         return match
     resource = resource_in(match.attributes)
@@ -149,16 +150,17 @@ def _of_patient(connection: Connection, match: Match, query: Query) -> Match:
     inside = [Clause('study."StudyInstanceUID" = ?', (study_uid,))]
     inside += [Clause('series."SeriesInstanceUID" = ?', (series_uid,))] if series_uid is not None else []
     of_match = all_of(inside)
-    columns = ", ".join(patient.qualified(patient[keyword]) for keyword in PATIENT_KEYWORDS)
+    columns = ", ".join(table.qualified(table[keyword]) for keyword in deviation.keywords)
     found = f"""
-        SELECT {columns} FROM patient
-        JOIN series ON patient.series = series.id JOIN study ON series.study = study.id WHERE {of_match.sql}
+        SELECT {columns} FROM {table.name}
+        JOIN series ON {table.name}.series = series.id JOIN study ON series.study = study.id
+        WHERE {of_match.sql}
     """
-    write = json_writer(PATIENT_KEYWORDS, ())
+    write = json_writer(deviation.keywords, ())
     for row in connection.all(found, *of_match.values):
-        of_patient = write(row)
-        if query.matches({**match.attributes, **of_patient}, keys=keys):
-            return Match(dict(sorted({**match.attributes, **of_patient}.items())))
+        stated = write(row)
+        if query.matches({**match.attributes, **stated}, keys=keys):
+            return Match(dict(sorted({**match.attributes, **stated}.items())))
     return match
 
 
@@ -237,7 +239,11 @@ def _column(keyword: str) -> str:
 
 
 def _rows_of(
-    connection: Connection, query: Query, planned: Plan, keywords: Sequence[str], *, mixed: bool
+    connection: Connection,
+    query: Query,
+    planned: Plan,
+    keywords: Sequence[str],
+    deviations: Sequence[Deviation],
 ) -> Rows:
     """Return the rows that satisfy a plan, in the order of the answer."""
     named = bool(query.match.get("StudyInstanceUID") or query.match.get("SeriesInstanceUID"))
@@ -245,11 +251,11 @@ def _rows_of(
     ids: list[int] | None = None
     visible: set[str] = set()
     if not named and "SOPInstanceUID" not in query.match:
-        ids = few_rows(connection, table, planned.conditions, planned.other_patient)
+        ids = few_rows(connection, table, planned.conditions, planned.besides)
         if ids is None:
             visible = {one.keyword for one in planned.conditions if one.table is table and one.gives_order}
             visible = {*sorted(visible)[:1], "StudyDate"}
-    hidden = plan(query, connection.dialect, mixed=mixed, visible=visible)
+    hidden = plan(query, connection.dialect, deviations=deviations, visible=visible)
     clause = hidden.clause
     if ids is not None:
         clause = all_of((one_of_ids(f"{table.name}.id", ids, connection.dialect), clause))

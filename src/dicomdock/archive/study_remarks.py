@@ -6,7 +6,7 @@ A study holds one of each in the index, and a mix-up must be seen when it comes 
 from __future__ import annotations
 
 from dicomdock.archive.index.engine import Index
-from dicomdock.archive.index.mapping import PATIENT_ID, accession_number_of, patient_id_of
+from dicomdock.archive.index.mapping import STUDY_TAGS, study_text_of
 from dicomdock.archive.index.queries import study_text
 from dicomdock.archive.pending import PendingInstance
 
@@ -25,11 +25,11 @@ class StudyRemarks:
         return (*self._patient(item), *self._accession(item))
 
     def _patient(self, item: PendingInstance) -> tuple[str, ...]:
-        study, raw = item.resource.study, item.header.raw.get(PATIENT_ID)
+        study, raw = item.resource.study, item.header.raw.get(STUDY_TAGS["PatientID"])
         known, last = self._patients.get(study, (None, None))
         if known is not None and raw == last:
             return ()
-        patient = patient_id_of(item.header)
+        patient = study_text_of(item.header, "PatientID")
         if known is None:
             known = self._text(study, "PatientID")
         known = known or patient
@@ -40,7 +40,7 @@ class StudyRemarks:
         return (f"It is of patient ID {patient!r}, other instances of its study are of {known!r}.",)
 
     def _accession(self, item: PendingInstance) -> tuple[str, ...]:
-        study, number = item.resource.study, accession_number_of(item.header)
+        study, number = item.resource.study, study_text_of(item.header, "AccessionNumber")
         if not number or self._accessions.get(study) == number or (study, number) in self._reported:
             return ()
         known = self._accessions.get(study) or self._text(study, "AccessionNumber") or number
@@ -48,10 +48,7 @@ class StudyRemarks:
         if known == number:
             return ()
         self._reported.add((study, number))
-        return (
-            f"It has accession number {number!r}; other instances of its study have {known!r}, by which the "
-            "study is found.",
-        )
+        return (f"It has accession number {number!r}, other instances of its study have {known!r}.",)
 
     def _text(self, study: str, keyword: str) -> str:
         with self._index.reading() as connection:

@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
+import sys
+import threading
 import time
+from pathlib import Path
 
+from dicomdock.config.home import close_file
+
+_MAKING = threading.Lock()
 _PAUSE = 0.01  # seconds between two tries
+
+
+def make_private(path: Path) -> None:
+    """Make the file of a database where it is missing, and close it to other users; for before it is opened.
+
+    SQLite itself gives a file to everybody that the umask allows, and its log the mode of the file.
+    """
+    if sys.platform == "win32":
+        return  # a user's own folders are closed to others there
+    with contextlib.suppress(OSError):  # SQLite says better what is wrong with the folder
+        # One at a time: a descriptor that is closed takes the locks of the whole process from the file.
+        with _MAKING, contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        for ending in ("", "-wal", "-shm"):
+            close_file(path.with_name(path.name + ending))
 
 
 def use_write_ahead_log(connection: sqlite3.Connection, timeout: float) -> None:

@@ -28,7 +28,7 @@ from dicomdock.errors import (
 )
 from dicomdock.sources import DicomSource, Part
 from dicomdock.transfer.listing import Unlisted, instances_of, series_of
-from dicomdock.transfer.outage import Failures, is_local
+from dicomdock.transfer.outage import Failures, is_local, wait_when_asked
 from dicomdock.transfer.progress import Failure, Progress, ProgressTracker, PullReport
 from dicomdock.transfer.watch import Stop, bounded_map, metered, watch
 from dicomdock.transfer.write_behind import WriteBehind, identified
@@ -89,6 +89,7 @@ def pull(
     AuthenticationError, Unreachable, NoSpace
         Nothing more can come; what arrived stays in the archive.
     """
+    wait_when_asked(source)
     job = _Pull(source, archive, settings, replace=replace, wanted=wanted)
     yield from watch(lambda stop: job.run(resources, stop), job.tracker, on_cancel)
     return job.report()
@@ -351,7 +352,8 @@ class _Pull:
         for one in self.refused & self.tracker.missing.keys():
             missing.setdefault(one.study, set()).add(one)
         for study, wanted in missing.items():
-            if self.tracker.arrivals_of(study) or self.tracker.came_of(study) > len(wanted):
+            others_come = self.tracker.arrivals_of(study) or self.tracker.came_of(study) > len(wanted)
+            if others_come and not _gives_whole_studies(self.source):
                 continue
             try:
                 self._stream(Resource(study), only=None if study in asked else wanted)
@@ -378,7 +380,12 @@ class _Pull:
                 self.tracker.skip(resource)
             elif resource.instance not in came:
                 wanted.append(resource)
-        if wanted:
+        if wanted and _gives_whole_studies(self.source):
+            self.refused.update(wanted)
+            self.tracker.missing.update(
+                dict.fromkeys(wanted, f"{self.source.name} gives whole studies only, and not this one.")
+            )
+        elif wanted:
             self.tracker.doing = "fetching single instances"
             lost = Failures()
             workers = min(len(wanted), self.settings.instance_workers)
@@ -435,4 +442,10 @@ class _Pull:
 def _streams_series(source: DicomSource) -> bool:
     """Return whether a series comes in one answer; a client learns it from its server, as a dialect."""
     dialect: Dialect | None = getattr(source, "dialect", None)
-    return dialect is None or dialect.retrieve_level != "instance"
+    return dialect is None or (dialect.retrieve_level != "instance" and not dialect.whole_studies)
+
+
+def _gives_whole_studies(source: DicomSource) -> bool:
+    """Return whether a source is known to give neither a series nor an instance by itself."""
+    dialect: Dialect | None = getattr(source, "dialect", None)
+    return dialect is not None and dialect.whole_studies

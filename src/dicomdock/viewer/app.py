@@ -42,6 +42,8 @@ from dicomdock.viewer.features.overlays.logic import OverlaysLogic
 from dicomdock.viewer.features.presentation.logic import PresentationLogic
 from dicomdock.viewer.features.priors.logic import PriorsLogic
 from dicomdock.viewer.features.prompts.logic import PromptsLogic
+from dicomdock.viewer.features.registration.by_hand import ByHandLogic
+from dicomdock.viewer.features.registration.landmarks import LandmarksLogic
 from dicomdock.viewer.features.save.logic import SavingLogic
 from dicomdock.viewer.features.segments.logic import SegmentsLogic
 from dicomdock.viewer.features.send.logic import SendingLogic
@@ -186,8 +188,21 @@ class Workstation(TrameApp):
         self.compare = CompareLogic(
             self.server, app, self.series, self.views, registrations, self.notifications
         )
+        self.landmarks = LandmarksLogic(
+            self.server,
+            app,
+            self.series,
+            self.views,
+            self.compare,
+            registrations,
+            self.saving,
+            self.notifications,
+        )
         self.oblique = ObliqueLogic(self.server, self.series, self.views)
         self.fusion = FusionLogic(self.server, app, self.series, self.views, registrations)
+        self.by_hand = ByHandLogic(
+            self.server, self.series, self.fusion, registrations, self.saving, self.notifications
+        )
         self.volume.above = lambda: self.fusion.drawn
         self.fusion.on_drawn.append(self.volume.above_changed)
         self.dose = DoseLogic(
@@ -267,6 +282,8 @@ class Workstation(TrameApp):
         elif self.prompts.placing:
             self.prompts.finish()
             self.views.interaction("window")
+        elif self.landmarks.state.data.landmarks_on:
+            self.landmarks.end()
         elif self.segments.tool_active:
             self.segments.deselect_tool()
         else:

@@ -192,10 +192,12 @@ class DragPlacing:
     ----------
     how : nothing; a point at its end (``ends``); points along it (``path``).
     ended : called at the end of a path.
+    clicked : called with a view's tag where the left button is pressed, instead of all else that it does.
     """
 
     how: Literal["", "ends", "path"] = ""
     ended: Callable[[], None] = lambda: None
+    clicked: Callable[[str], None] | None = None
 
 
 class _Area(RcaViewAdapter):
@@ -214,7 +216,11 @@ class _Area(RcaViewAdapter):
         if str(event.get("type")).startswith("Key"):
             return  # keys are the page's (``shell.keys``); Slicer has meanings of its own for some of them
         try:
-            if not self._drag.how or not self._places(origin, event):
+            if self._drag.clicked is not None and str(event.get("type")).startswith("LeftButton"):
+                super().on_interaction(origin, {**event, "type": "MouseMove"})
+                if event["type"] == "LeftButtonPress":
+                    self._drag.clicked(self.area_name)
+            elif not self._drag.how or not self._places(origin, event):
                 super().on_interaction(origin, event)
         finally:
             if str(event.get("type")).endswith("Release"):
@@ -370,6 +376,11 @@ class RemoteViews:
         """Let a drag place points; see ``DragPlacing``."""
         for factory in self._factories:
             factory.drag.how, factory.drag.ended = how, ended
+
+    def take_clicks(self, clicked: Callable[[str], None] | None) -> None:
+        """Call a function with the view that is clicked, instead of what clicks do; None for as usual."""
+        for factory in self._factories:
+            factory.drag.clicked = clicked
 
     def show_value(self, tag: str, text: str) -> None:
         """Show the values under the mouse in a view."""

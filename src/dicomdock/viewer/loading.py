@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -160,7 +161,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Events:
-    """The callbacks of a loader; all are called in its threads.
+    """The callbacks of a loader, on the loop that it was given, else in its threads.
 
     Parameters
     ----------
@@ -171,21 +172,22 @@ class Events:
     failed : the series cannot be shown, and why.
     """
 
-    planned: Callable[[Sequence[VolumePlan]], None]
-    allocated: Callable[[Loaded], None]
-    filled: Callable[[Loaded], None]
-    ended: Callable[[Loaded], None]
-    failed: Callable[[str], None]
+    planned: Callable[[Sequence[VolumePlan]], None] = lambda _: None
+    allocated: Callable[[Loaded], None] = lambda _: None
+    filled: Callable[[Loaded], None] = lambda _: None
+    ended: Callable[[Loaded], None] = lambda _: None
+    failed: Callable[[str], None] = lambda _: None
 
 
 class Loader:
-    """Loads one series; ``close`` ends it.
+    """Loads one series; ``close`` ends it, and no event is called on the loop from then on.
 
     Parameters
     ----------
     archive : where the instances are, or will be.
     series : which.
     events : what to call.
+    loop : where to call it; None for the loader's own threads.
     arriving : returns whether more of the series may still arrive.
     expected : the server's metadata of all instances (PS3.18 §F.2), where they were retrieved.
     due : how many instances the server has; 0 where that is not known.
@@ -200,6 +202,7 @@ class Loader:
         series: Resource,
         events: Events,
         *,
+        loop: asyncio.AbstractEventLoop | None = None,
         arriving: Callable[[], bool] = lambda: False,
         expected: Sequence[DicomJson] = (),
         due: int = 0,
@@ -208,7 +211,7 @@ class Loader:
         plans: Sequence[VolumePlan] = (),
     ) -> None:
         self.series = series
-        self._archive, self._events, self._arriving = archive, events, arriving
+        self._archive, self._events, self._loop, self._arriving = archive, events, loop, arriving
         self._expected, self._due = expected, due
         self._choice, self._suv_type, self._plans = choice, suv_type, list(plans)
         self._instances: dict[str, ArchivedInstance] = {}
@@ -239,20 +242,30 @@ class Loader:
         """Fill from this slice outwards."""
         self._focus = k
 
+    def _call(self, event: Callable[[Any], None], fact: Any) -> None:
+        if self._loop is None:
+            event(fact)
+        else:  # where what it replaces may have closed it by the time that its turn comes
+            self._loop.call_soon_threadsafe(self._call_unless_closed, event, fact)
+
+    def _call_unless_closed(self, event: Callable[[Any], None], fact: Any) -> None:
+        if not self._closed.is_set():
+            event(fact)
+
     def _run(self) -> None:
         try:
             self._load()
         except DicomdockError as error:
             if not self._closed.is_set():
-                self._events.failed(str(error))
+                self._call(self._events.failed, str(error))
         except MemoryError:
-            self._events.failed("This machine has too little memory for the series.")
+            self._call(self._events.failed, "This machine has too little memory for the series.")
 
     def _load(self) -> None:
         plans = self._plans or self._plan()
         if not plans or self._closed.is_set():
             return
-        self._events.planned(plans)
+        self._call(self._events.planned, plans)
         plan = plans[min(self._choice, len(plans) - 1)]
         loaded = Loaded(plan, allocate(plan), failed=dict(self._unreadable))
         self._fill(loaded)
@@ -265,7 +278,7 @@ class Loader:
         if not self._closed.is_set():
             loaded.read_headers()
             loaded.uptake = loaded.uptake_by(self._suv_type())
-            self._events.ended(loaded)
+            self._call(self._events.ended, loaded)
 
     def _plan(self) -> list[VolumePlan]:
         """Wait until it is known what the series consists of; show one image meanwhile."""
@@ -323,7 +336,7 @@ class Loader:
             loaded.fill(dataset)
         except (DicomdockError, *READ_ERRORS):
             return False
-        self._events.allocated(loaded)
+        self._call(self._events.allocated, loaded)
         return True
 
     def _header(self, uid: str) -> Dataset:
@@ -342,7 +355,7 @@ class Loader:
         quiet = 0.0
         allocated = not waiting & self._instances.keys()
         if allocated:
-            self._events.allocated(loaded)  # where images will be is shown before they arrive
+            self._call(self._events.allocated, loaded)  # where images will be is shown before they arrive
         with ThreadPoolExecutor(FILLERS, thread_name_prefix="filling") as pool:
             while waiting and not self._closed.is_set():
                 ready = [uid for uid in waiting if uid in self._instances]
@@ -361,7 +374,7 @@ class Loader:
                 batch = ready[: 4 * FILLERS]
                 list(pool.map(lambda uid: self._fill_one(loaded, uid), batch))
                 waiting.difference_update(batch)
-                (self._events.filled if allocated else self._events.allocated)(loaded)
+                self._call(self._events.filled if allocated else self._events.allocated, loaded)
                 allocated = True
                 if self._arriving() and time.monotonic() - self._looked > LOOK:
                     self._look()

@@ -1,4 +1,4 @@
-"""The registrations of the shown study: where other frames of reference lie in that of the images."""
+"""The registrations of the shown study, and one that is not saved: where other frames of reference lie."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ class Registrations:
         self._archive, self._study, self._report = archive, study, report
         self._read: tuple[tuple[str, int], ...] = ()
         self._found: list[Registration] = []
+        self.unsaved: Registration | None = None  # that the user is making; it wins over those of the study
+        self.on_unsaved: list[Callable[[], None]] = []
 
     def between(self, fixed: str, moving: str) -> Matrix | None:
         """Return the matrix from one frame of reference to another; None where no registration joins them.
@@ -39,8 +41,20 @@ class Registrations:
         if not fixed or not moving:
             return None
         self._look()
-        matrices = (one.between(fixed, moving) for one in reversed(self._found))
+        found = [*self._found, *([self.unsaved] if self.unsaved is not None else [])]
+        matrices = (one.between(fixed, moving) for one in reversed(found))
         return next((one for one in matrices if one is not None), None)
+
+    def propose(self, made: Registration | None) -> None:
+        """Join frames of reference by what the user is making; None for by what is saved alone."""
+        if made is not self.unsaved:
+            self.unsaved = made
+            for callback in self.on_unsaved:
+                callback()
+
+    def is_unsaved(self, fixed: str, moving: str) -> bool:
+        """Return whether what joins two frames of reference is not saved."""
+        return self.unsaved is not None and self.unsaved.between(fixed, moving) is not None
 
     def _look(self) -> None:
         study = self._study()

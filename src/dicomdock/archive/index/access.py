@@ -6,11 +6,11 @@ satisfy each of them, the rows are read in the order of the answer, which soon h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dicomdock.archive.index import text_search
-from dicomdock.archive.index.attributes import FOLDED, MULTIVALUED, PATIENT_KEYWORDS
+from dicomdock.archive.index.attributes import FOLDED, MULTIVALUED
 from dicomdock.archive.index.clauses import NOTHING, Clause, one_of
 from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.mapping import split_values
@@ -53,25 +53,27 @@ def few_rows(
     connection: Connection,
     wanted: Table,
     conditions: Sequence[Condition],
-    other_patient: Clause | None = None,
+    besides: Mapping[str, Clause],
 ) -> list[int] | None:
     """Return the ids of all rows that may match; None where every condition leaves many.
 
     Parameters
     ----------
     wanted : table of the matches.
-    other_patient : what matches besides, whatever the conditions on the patient.
+    besides : by attribute, what matches whatever the condition on it.
     """
-    besides: list[int] | None = []
-    if other_patient is not None:
-        # The outer rows of an instance are not needed: the clause names series or studies by their ids.
-        owner = "series JOIN instance ON instance.series = series.id" if wanted is instance else wanted.name
-        besides = _at_most(connection, f"{wanted.name}.id", owner, other_patient, FEW)
+    # The outer rows of an instance are not needed: the clauses name series or studies by their ids.
+    owner = "series JOIN instance ON instance.series = series.id" if wanted is instance else wanted.name
+    others = {
+        clause: _at_most(connection, f"{wanted.name}.id", owner, clause, FEW)
+        for clause in {*besides.values()}
+    }
     best: list[int] | None = None
     for condition in conditions:
         found = _rows(connection, wanted, condition)
-        if condition.keyword in PATIENT_KEYWORDS:
-            found = None if found is None or besides is None else list({*found, *besides})
+        if condition.keyword in besides:
+            more = others[besides[condition.keyword]]
+            found = None if found is None or more is None else list({*found, *more})
         if found is not None and (best is None or len(found) < len(best)):
             best = found
         if best is not None and not best:

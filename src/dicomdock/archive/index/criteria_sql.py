@@ -12,19 +12,18 @@ PS3.4 §C.2.2.2 (attribute matching).
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from dicomdock.archive.index.access import Condition
 from dicomdock.archive.index.attributes import (
     COMPONENT_GROUPS,
     FOLDED,
     MULTIVALUED,
-    PATIENT_KEYWORDS,
     SEQUENCE,
 )
 from dicomdock.archive.index.clauses import Clause, all_of, any_of, one_of
-from dicomdock.archive.index.schema import Column, Dialect, Table, instance, patient, series, study
+from dicomdock.archive.index.schema import Column, Deviation, Dialect, Table, instance, series, study
 from dicomdock.dicom.criteria import (
     NEAR_WORD,
     Criterion,
@@ -57,7 +56,7 @@ class Plan:
     keys : the matching keys to look at once more where it is not.
     ignored : the matching keys that the index cannot serve.
     conditions : one for each key that an index may serve.
-    other_patient : matches whose patient is another than their study's.
+    besides : for each attribute that single series may state otherwise, the matches in which one does.
     alone : only columns of the matches' own table are needed.
     """
 
@@ -66,18 +65,22 @@ class Plan:
     keys: frozenset[str]
     ignored: tuple[str, ...]
     conditions: tuple[Condition, ...] = ()
-    other_patient: Clause | None = None
+    besides: Mapping[str, Clause] = field(default_factory=dict)
     alone: bool = True
 
 
 def plan(
-    query: Query, dialect: Dialect, *, mixed: bool = False, visible: Container[str] | None = None
+    query: Query,
+    dialect: Dialect,
+    *,
+    deviations: Sequence[Deviation] = (),
+    visible: Container[str] | None = None,
 ) -> Plan:
     """Write a query's matching keys as SQL.
 
     Parameters
     ----------
-    mixed : some series have another patient than their study, which is searched too.
+    deviations : what some series state otherwise than their study, which is searched too.
     visible : the attributes, besides UIDs, whose indexes may be used; None for all. SQLite would take any.
 
     Raises
@@ -85,7 +88,7 @@ def plan(
     InvalidInput
         A key is unknown, or its value cannot be one of its VR.
     """
-    builder = _Builder(query, dialect, mixed=mixed, visible=visible)
+    builder = _Builder(query, dialect, deviations, visible=visible)
     for keyword, criterion in query.criteria.items():
         builder.add(keyword, criterion)
     return builder.plan()
@@ -101,14 +104,20 @@ def column_of(keyword: str) -> tuple[Table, Column] | None:
 
 class _Builder:
     def __init__(
-        self, query: Query, dialect: Dialect, *, mixed: bool, visible: Container[str] | None
+        self,
+        query: Query,
+        dialect: Dialect,
+        deviations: Sequence[Deviation],
+        *,
+        visible: Container[str] | None,
     ) -> None:
-        self._mixed = mixed
+        # For each of them the clauses of the study's own attributes, and of those that a series states.
+        self._deviations: list[tuple[Deviation, list[Clause], list[Clause]]] = [
+            (one, [], []) for one in deviations
+        ]
         self._visible = visible if dialect == "sqlite" else None
         self._conditions: list[Condition] = []
         self._alone = True
-        self._own_patient: list[Clause] = []
-        self._other_patient: list[Clause] = []
         self._query = query
         self._rank = _RANK.index(TABLES[query.level])
         self._glob = sqlite_glob if dialect == "sqlite" else standard_like
@@ -143,21 +152,25 @@ class _Builder:
         self._exact &= exact
         if not inside:
             self._conditions.append(Condition(table, keyword, column, criterion, clause))
-        if self._mixed and keyword in PATIENT_KEYWORDS:
-            self._own_patient.append(clause)
-            self._other_patient.append(self._clause(patient, patient[keyword], criterion)[0])
-            return
+        for deviation, own, others in self._deviations:
+            if keyword in deviation.keywords:
+                own.append(clause)
+                others.append(self._clause(deviation.table, deviation.table[keyword], criterion)[0])
+                return
         self._clauses.append(
             self._below(table, clause, few=_names_uids(column, criterion)) if below else clause
         )
 
     def plan(self) -> Plan:
-        other = self._in_other_patient() if self._own_patient else None
-        if other is not None:
-            self._clauses.append(any_of((all_of(self._own_patient), other)))
+        besides: dict[str, Clause] = {}
+        for deviation, own, others in self._deviations:
+            if own:
+                some = self._in_a_series(deviation.table, all_of(others))
+                self._clauses.append(any_of((all_of(own), some)))
+                besides |= dict.fromkeys(deviation.keywords, some)
         clause, keys, ignored = all_of(self._clauses), frozenset(self._keys), tuple(self._ignored)
-        conditions, alone = tuple(self._conditions), self._alone and other is None
-        return Plan(clause, self._exact, keys, ignored, conditions, other, alone)
+        conditions, alone = tuple(self._conditions), self._alone and not besides
+        return Plan(clause, self._exact, keys, ignored, conditions, besides, alone)
 
     def _name_of(self, table: Table, column: Column) -> str:
         """Return the name of a column; SQLite uses no index of one that stands behind a plus."""
@@ -166,17 +179,17 @@ class _Builder:
         )
         return table.qualified(column) if shown else f"+{table.qualified(column)}"
 
-    def _in_other_patient(self) -> Clause:
-        """Return the clause that a match has another patient than its study, who satisfies the criteria."""
-        other = all_of(self._other_patient)
+    def _in_a_series(self, table: Table, clause: Clause) -> Clause:
+        """Return the clause that a match is or has a series of which a row in a table satisfies a clause."""
+        name = table.name
         if self._rank > 0:
             return Clause(
-                f"series.id IN (SELECT patient.series FROM patient WHERE {other.sql})", other.values
+                f"series.id IN (SELECT {name}.series FROM {name} WHERE {clause.sql})", clause.values
             )
         return Clause(
             "study.id IN (SELECT of_series.study FROM series AS of_series"
-            f" JOIN patient ON patient.series = of_series.id WHERE {other.sql})",
-            other.values,
+            f" JOIN {name} ON {name}.series = of_series.id WHERE {clause.sql})",
+            clause.values,
         )
 
     def _in_a_span(self, keyword: str) -> bool:

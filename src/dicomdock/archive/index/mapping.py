@@ -18,7 +18,6 @@ from dicomdock.archive.index.attributes import (
     ITEM_KEYWORDS,
     MULTIVALUED,
     NUMBERS,
-    PATIENT_KEYWORDS,
     SEQUENCE,
     SERIES_KEYWORDS,
     STUDY_KEYWORDS,
@@ -32,8 +31,6 @@ Row: TypeAlias = "dict[str, str | int | float | bool | None]"
 
 TEXT_LIMIT = 1024  # characters stored of one attribute; the standard allows fewer
 TEXT_BYTES, FOLDED_BYTES = 2048, 600  # PostgreSQL takes no more into one entry of an index
-PATIENT_ID = 0x00100020
-ACCESSION_NUMBER = 0x00080050
 MAX_NUMBER = 1 << 62  # what any database holds
 _SLASH = "\\"
 
@@ -61,29 +58,25 @@ def instance_row(header: Header) -> Row:
     return _row(header, _INSTANCE)
 
 
-def patient_row(header: Header) -> Row:
-    """Return the columns of the patient."""
-    return _row(header, _PATIENT)
+def study_columns(header: Header, keywords: Container[str]) -> Row:
+    """Return some of the study's columns, as this instance states them."""
+    return _row(header, [column for column in _STUDY if column[0] in keywords])
 
 
-def patient_id_of(header: Header) -> str:
-    """Return the Patient ID, empty where there is none."""
-    return _text(header.raw.get(PATIENT_ID), "LO", header.raw)
-
-
-def accession_number_of(header: Header) -> str:
-    """Return the Accession Number, empty where there is none."""
-    return _text(header.raw.get(ACCESSION_NUMBER), "SH", header.raw)
+def study_text_of(header: Header, keyword: str) -> str:
+    """Return an attribute of the study as an instance states it, empty where it states none."""
+    return _text(header.raw.get(STUDY_TAGS[keyword]), _STUDY_VRS[keyword], header.raw)
 
 
 def _plan(keywords: Iterable[str]) -> tuple[tuple[str, int, str], ...]:
     return tuple((name, int(tag, 16), vr) for name in keywords for tag, vr in [tag_and_vr(name)])
 
 
-_STUDY, _SERIES, _INSTANCE, _ITEM, _PATIENT = map(
-    _plan, (STUDY_KEYWORDS, SERIES_KEYWORDS, INSTANCE_KEYWORDS, ITEM_KEYWORDS, PATIENT_KEYWORDS)
+_STUDY, _SERIES, _INSTANCE, _ITEM = map(
+    _plan, (STUDY_KEYWORDS, SERIES_KEYWORDS, INSTANCE_KEYWORDS, ITEM_KEYWORDS)
 )
 STUDY_TAGS = {keyword: tag for keyword, tag, _ in _STUDY}
+_STUDY_VRS = {keyword: vr for keyword, _, vr in _STUDY}
 SERIES_TAGS = {keyword: tag for keyword, tag, _ in _SERIES}
 
 

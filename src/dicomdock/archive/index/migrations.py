@@ -50,6 +50,11 @@ def index_what_is_searched(connection: Connection) -> None:
     text_search.create(connection)
 
 
+def add_accession_numbers(connection: Connection) -> None:
+    """Version 5: the accession numbers of series that are not their study's."""
+    create(connection, schema.accession)
+
+
 def _indexes() -> list[str]:
     tables = (schema.study, schema.series, schema.instance)
     return [statement for table in tables for statement in table.create_indexes()]
@@ -75,7 +80,13 @@ def _build_indexes(index: Index, steps: Sequence[Migration]) -> None:
             log.warning("The archive's index is being prepared: %d of %d.", number, len(statements))
 
 
-MIGRATIONS: Sequence[Migration] = (first_tables, add_patients, add_remarks, index_what_is_searched)
+MIGRATIONS: Sequence[Migration] = (
+    first_tables,
+    add_patients,
+    add_remarks,
+    index_what_is_searched,
+    add_accession_numbers,
+)
 
 
 def version_of(connection: Connection, table: schema.Table = schema.archive) -> int:

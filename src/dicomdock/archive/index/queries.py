@@ -13,9 +13,10 @@ from dicomdock.archive.index.counters import count_series, count_study
 from dicomdock.archive.index.schema import (
     ALL_LEVELS,
     BY_NUMBER,
+    DEVIATIONS,
+    Deviation,
     deletions,
     instance,
-    patient,
     sent,
     series,
     study,
@@ -209,23 +210,24 @@ def remove_rows(connection: Connection, storage: Storage, resource: Resource) ->
         )
         count_study(connection, study_id)
         connection.execute('DELETE FROM study WHERE id = ? AND "NumberOfStudyRelatedSeries" = 0', study_id)
-        _let_patient_follow(connection, study_id)
+        for deviation in DEVIATIONS:
+            _let_follow(connection, study_id, deviation)
     return len(found)
 
 
-def _let_patient_follow(connection: Connection, study_id: int) -> None:
-    """Return a study the patient of its series where none of them is its own patient's any more."""
-    own = """
-        SELECT series.id FROM series
-        WHERE series.study = ? AND NOT EXISTS (SELECT 1 FROM patient WHERE patient.series = series.id) LIMIT 1
-    """
+def _let_follow(connection: Connection, study_id: int, deviation: Deviation) -> None:
+    """Return a study what its series state where none of them states the study's own any more."""
+    table = deviation.table
+    otherwise = f"SELECT 1 FROM {table.name} WHERE {table.name}.series = series.id"
+    own = f"SELECT id FROM series WHERE study = ? AND NOT EXISTS ({otherwise}) LIMIT 1"
     if connection.first(own, study_id) is not None:
         return
-    names = [column.name for column in patient.columns if column.name != "series"]
-    columns = ", ".join(patient.qualified(patient[name]) for name in names)
+    names = [column.name for column in table.columns if column.name != "series"]
+    columns = ", ".join(table.qualified(table[name]) for name in names)
     row = connection.first(
         f"""
-        SELECT {columns} FROM patient JOIN series ON patient.series = series.id WHERE series.study = ? LIMIT 1
+        SELECT {columns} FROM {table.name} JOIN series ON {table.name}.series = series.id
+        WHERE series.study = ? LIMIT 1
         """,
         study_id,
     )
@@ -233,12 +235,12 @@ def _let_patient_follow(connection: Connection, study_id: int) -> None:
         return
     connection.execute(study.update(names), *row, study_id)
     connection.execute(
-        """
-        DELETE FROM patient
-        WHERE series IN (SELECT series.id FROM series WHERE series.study = ?) AND "PatientID" = ?
+        f"""
+        DELETE FROM {table.name}
+        WHERE {table[deviation.key].quoted} = ? AND series IN (SELECT id FROM series WHERE study = ?)
         """,
+        row[names.index(deviation.key)],
         study_id,
-        row[names.index("PatientID")],
     )
 
 

@@ -268,6 +268,36 @@ patient = Table(
     unique=("series", "PatientID"),
 )
 
+# Its accession number, likewise: one acquisition may answer several orders.
+accession = Table(
+    "accession",
+    (Column("series", "number", owner="series"), _text("AccessionNumber")),
+    key=(),
+    unique=("series", "AccessionNumber"),
+)
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """Attributes of a study that single series may state otherwise.
+
+    Parameters
+    ----------
+    table : has a row for each that a series states.
+    key : the attribute by which one is told from another; what states none is of its study.
+    keywords : the attributes that belong together.
+    """
+
+    table: Table
+    key: str
+    keywords: tuple[str, ...]
+
+
+DEVIATIONS = (
+    Deviation(patient, "PatientID", PATIENT_KEYWORDS),
+    Deviation(accession, "AccessionNumber", ("AccessionNumber",)),
+)
+
 instance = Table(
     "instance",
     (
@@ -331,6 +361,7 @@ TABLES = (
     series,
     instance,
     patient,
+    accession,
     remark,
     replacements,
     sent,

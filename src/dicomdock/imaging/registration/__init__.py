@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from dicomdock.imaging.registration.rigid import Alignment, from_landmarks, inverted, moved, require_rigid
+from dicomdock.imaging.registration.rigid import (
+    Alignment,
+    adjusted,
+    from_landmarks,
+    inverted,
+    moved,
+    require_rigid,
+)
 from dicomdock.imaging.registration.spatial import (
     SPATIAL_REGISTRATION,
     Registration,
@@ -15,6 +22,7 @@ __all__ = [
     "SPATIAL_REGISTRATION",
     "Alignment",
     "Registration",
+    "adjusted",
     "from_landmarks",
     "inverted",
     "is_registration",

@@ -95,6 +95,29 @@ def require_rigid(matrix: npt.ArrayLike) -> Matrix:
     return found
 
 
+def adjusted(matrix: Matrix, centre: npt.ArrayLike, shift: npt.ArrayLike, degrees: npt.ArrayLike) -> Matrix:
+    """Return a rigid transform that turns and shifts further what ``matrix`` has moved.
+
+    Parameters
+    ----------
+    matrix : 4 x 4, in mm, LPS.
+    centre : the point that it is turned about, where ``matrix`` has brought it; in mm, LPS.
+    shift : in mm, along L, P and H (x, y, z of LPS).
+    degrees : about the same axes, one after the other; counter-clockwise as seen from the end of the axis.
+    """
+    turn = np.eye(3)
+    for axis, angle in enumerate(np.radians(np.asarray(degrees, dtype=np.float64))):
+        one, other = (axis + 1) % 3, (axis + 2) % 3
+        step = np.eye(3)
+        step[one, one] = step[other, other] = np.cos(angle)
+        step[one, other], step[other, one] = -np.sin(angle), np.sin(angle)
+        turn = step @ turn
+    about = np.asarray(centre, dtype=np.float64)
+    further = np.eye(4)
+    further[:3, :3], further[:3, 3] = turn, about - turn @ about + np.asarray(shift, dtype=np.float64)
+    return further @ matrix
+
+
 def inverted(matrix: Matrix) -> Matrix:
     """Return the rigid transform back."""
     turn = matrix[:3, :3].T

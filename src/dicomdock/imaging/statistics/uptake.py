@@ -19,7 +19,7 @@ from pydicom.valuerep import DA, DT, TM
 
 from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.errors import GeometryError
-from dicomdock.imaging.attributes import first, number, text
+from dicomdock.imaging.attributes import items, number, text
 from dicomdock.imaging.statistics.body import BODIES, NAMES, body_size
 from dicomdock.imaging.suv import UPTAKE_UNITS, suv_type_of, unit_of
 from dicomdock.imaging.volume import Volume
@@ -30,6 +30,13 @@ _GE = "GEMS_PETD_01"
 _GE_SCAN = 0x0D
 
 MOST_DELAY = timedelta(days=1)  # of the scan after the injection
+ROUNDED = timedelta(minutes=1)  # that one time stated twice may differ by
+_INJECTION = (
+    "RadionuclideTotalDose",
+    "RadionuclideHalfLife",
+    "RadiopharmaceuticalStartDateTime",
+    "RadiopharmaceuticalStartTime",
+)
 MOST_HALF_LIVES = 10.0  # between both: a thousandth is left, too little for a scan
 ACTIVITIES = (2e4, 2e9)
 """Injected Bq per kg, from long-lived tracers in people to mice: a dose in MBq or a weight in g is beyond."""
@@ -150,7 +157,7 @@ def _factor(header: Dataset, series: Sequence[Dataset], suv_type: str) -> float:
     elif units != "BQML":
         raise GeometryError(f"No SUV is computed: the images are in {units or 'no stated unit'}, not Bq/ml.")
     body = body_size(header, suv_type)
-    drug = first(header, "RadiopharmaceuticalInformationSequence")
+    drug = _drug(header)
     dose = _positive(drug, "RadionuclideTotalDose", "the injected dose")
     weight = body_size(header, "BW") / 1000
     if not ACTIVITIES[0] <= dose / weight <= ACTIVITIES[1]:
@@ -163,7 +170,7 @@ def _factor(header: Dataset, series: Sequence[Dataset], suv_type: str) -> float:
         raise _missing("the time that decay is corrected to")
     half_life = _positive(drug, "RadionuclideHalfLife", "the half-life")
     scan = _scan_start(header, series or (header,), half_life)
-    delay = scan - _injection(drug, scan)
+    delay = scan - _injection(drug, scan, text(header, "TimezoneOffsetFromUTC"))
     if not timedelta(0) <= delay <= MOST_DELAY:
         raise GeometryError("No SUV is computed: the scan does not follow the injection within a day.")
     passed = delay.total_seconds() / half_life
@@ -183,7 +190,7 @@ def _scan_start(header: Dataset, series: Sequence[Dataset], half_life: float) ->
     if started is not None and known and started <= min(known):
         return started
     stated = _private_text(header, 0x0009, _GE, _GE_SCAN)
-    if stated and (found := _datetime(stated)) is not None:
+    if stated and (found := _datetime(stated, text(header, "TimezoneOffsetFromUTC"))):
         return found
     own = _moment(header, "AcquisitionDate", "AcquisitionTime")
     offset, duration = number(header, "FrameReferenceTime"), number(header, "ActualFrameDuration")
@@ -195,15 +202,30 @@ def _scan_start(header: Dataset, series: Sequence[Dataset], half_life: float) ->
     return own + timedelta(seconds=average - offset / 1000)
 
 
-def _injection(drug: Dataset | None, scan: datetime) -> datetime:
+def _drug(header: Dataset) -> Dataset | None:
+    """Return the one injection that an image states a dose of; None where it states none."""
+    drugs = items(header, "RadiopharmaceuticalInformationSequence")
+    stated = [one for one in drugs if text(one, "RadionuclideTotalDose")]
+    for keyword in _INJECTION:
+        if len({text(one, keyword) for one in stated}) > 1:
+            raise GeometryError("No SUV is computed: the images state several injections.")
+    return next(iter((*stated, *drugs)), None)
+
+
+def _injection(drug: Dataset | None, scan: datetime, zone: str) -> datetime:
     """Return when the radiopharmaceutical was given; a time without date is the last one before the scan."""
-    stated = text(drug, "RadiopharmaceuticalStartDateTime")
-    if stated and (found := _datetime(stated)) is not None:
-        return found
     try:
         clock = TM(text(drug, "RadiopharmaceuticalStartTime"))
     except READ_ERRORS:
         clock = None
+    stated = text(drug, "RadiopharmaceuticalStartDateTime")
+    if stated and (found := _datetime(stated, zone)) is not None:
+        if clock is not None and abs(found - datetime.combine(found.date(), clock)) > ROUNDED:
+            raise GeometryError(
+                "No SUV is computed: the time of the injection is stated as"
+                f" {found.time():%H:%M:%S} and as {clock:%H:%M:%S}."
+            )
+        return found
     if clock is None:
         raise _missing("the time of the injection")
     same_day = datetime.combine(scan.date(), clock)
@@ -218,15 +240,25 @@ def _moment(header: Dataset, date: str, time: str) -> datetime | None:
     return datetime.combine(day, clock) if day is not None and clock is not None else None
 
 
-def _datetime(stated: str) -> datetime | None:
-    """Read a DT value in the scanner's own time: an offset from UTC is left out, as other times have none."""
+def _datetime(stated: str, zone: str) -> datetime | None:
+    """Read a DT value in the scanner's own time, which its other times are in.
+
+    Parameters
+    ----------
+    zone : Timezone Offset From UTC (0008,0201) of that time. Where it or the value's own offset is not stated
+        both are taken for the same (PS3.3 §C.12.1.1.8).
+    """
     try:
-        found = DT(stated.partition("+")[0].partition("-")[0])
+        found = DT(stated)
+        local = DT(f"20000101000000{zone}") if zone else None
     except READ_ERRORS:
         return None
-    if found is None or len(stated) < len("YYYYMMDDHHMM"):
+    if found is None or len(stated.partition("+")[0].partition("-")[0]) < len("YYYYMMDDHHMM"):
         return None
-    return datetime.combine(found.date(), found.time().replace(tzinfo=None))
+    read = datetime.combine(found.date(), found.time(), found.tzinfo)
+    if read.tzinfo is not None and local is not None and local.tzinfo is not None:
+        read = read.astimezone(local.tzinfo)
+    return read.replace(tzinfo=None)
 
 
 def _private_text(header: Dataset, group: int, creator: str, element: int) -> str:

@@ -14,6 +14,7 @@ from dicomdock.viewer.features.layout.ui import layout_panel
 from dicomdock.viewer.features.measure.ui import measuring_panel
 from dicomdock.viewer.features.priors.ui import priors_list
 from dicomdock.viewer.features.prompts.ui import prompts_part
+from dicomdock.viewer.features.registration.ui import by_hand_part, landmarks_part
 from dicomdock.viewer.features.save.state import SaveState
 from dicomdock.viewer.features.save.ui import leaving_dialog
 from dicomdock.viewer.features.segments.state import SegmentsState
@@ -101,8 +102,8 @@ def build(station: Any) -> None:
     window_panel(server)
     measuring_panel(server)
     station.segments.set_ui(segments_panel(server, tools_part, prompts_part, statistics_part))
-    fusion_panel(server, dose_part)
-    layout_panel(server, hanging_part)
+    fusion_panel(server, by_hand_part, dose_part)
+    layout_panel(server, landmarks_part, hanging_part)
     volume_panel(server)
     deriving_panel(server)
     with html.Main(classes=(f"['views', {TOOL} ? 'beside' : '']",)):

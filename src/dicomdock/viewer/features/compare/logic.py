@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
+from dicomdock.imaging.volume import Volume
 from dicomdock.viewer.features.compare.state import CompareState
 from dicomdock.viewer.features.layout.layouts import AXIAL, COMPARE, OTHER
 from dicomdock.viewer.features.series.logic import SeriesLogic
@@ -42,11 +43,13 @@ class CompareLogic:
         self._named = ("", "")  # the study of the second view, and its series in words
         self.second: tuple[Study, Series] | None = None  # what was last shown in the second view
         self._loaded: tuple[Loaded, str] | None = None  # of the second view, with its name
+        self.on_second: list[Callable[[], None]] = []  # another volume is in the second view
         self._offset: float | None = None  # mm between slices that the user brought together
 
         server.controller.compare = self.open
         series.on_studied.append(self._studied)
         series.on_suv_type.append(self._use_suv_type)
+        registrations.on_unsaved.append(lambda: self.follow(AXIAL))
         views.state.bind_changes({views.state.name.layout: self._layout_chosen})
         name = self.state.name
         self.state.bind_changes(
@@ -56,6 +59,11 @@ class CompareLogic:
                 name.windowed: self.same_window,
             }
         )
+
+    @property
+    def volume(self) -> Volume | None:
+        """The volume in the second view; None before there is one."""
+        return None if self._shown is None else self._shown.volume
 
     def open(self, uid: str) -> None:
         """Show a series of the study in the second view."""
@@ -73,13 +81,6 @@ class CompareLogic:
         with self.state as data:
             data.compare_uid = series.uid
             self.views.state.data.layout = COMPARE
-        loop = asyncio.get_running_loop()
-
-        def later(work: Callable[..., None]) -> Callable[..., None]:
-            def call(*facts: Any) -> None:
-                loop.call_soon_threadsafe(work, *facts)
-
-            return call
 
         def allocated(loaded: Loaded) -> None:
             before, self._shown = self._shown, add_volume(self.app, loaded.volume, series.name)
@@ -91,6 +92,8 @@ class CompareLogic:
             self.same_window()
             if before is not None:
                 before.remove(self.app)
+            for callback in self.on_second:
+                callback()
 
         def ended(loaded: Loaded) -> None:
             assert self._shown is not None
@@ -104,8 +107,6 @@ class CompareLogic:
             self.views.refresh_text()
             self._use_suv_type()  # it may be another by now
 
-        def planned(_: Sequence[Any]) -> None: ...
-
         def filled(_: Loaded) -> None:
             if self._shown is not None:
                 self._shown.changed()
@@ -113,9 +114,8 @@ class CompareLogic:
         self._loader = Loader(
             self.series.archive,
             series.resource,
-            Events(
-                later(planned), later(allocated), later(filled), later(ended), later(self.notifications.error)
-            ),
+            Events(allocated=allocated, filled=filled, ended=ended, failed=self.notifications.error),
+            loop=asyncio.get_running_loop(),
             arriving=lambda: self.series.pulling and self._in_study(study),
             suv_type=self.series.suv_type,
         )

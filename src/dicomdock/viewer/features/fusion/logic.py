@@ -6,8 +6,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dicomdock.imaging.geometry import VolumePlan, Window
-from dicomdock.imaging.registration import moved
+import numpy as np
+
+from dicomdock.imaging.geometry import VolumeGeometry, VolumePlan, Window
+from dicomdock.imaging.registration import Registration, moved
+from dicomdock.imaging.registration.spatial import VISUAL
 from dicomdock.imaging.volume import Volume
 from dicomdock.viewer.features.fusion.state import FusionState
 from dicomdock.viewer.features.series.logic import SeriesLogic
@@ -16,7 +19,7 @@ from dicomdock.viewer.loading import Events, Loaded, Loader
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.palettes import HOT_IRON, colour_node
 from dicomdock.viewer.registrations import Registrations
-from dicomdock.viewer.scene import ShownVolume, add_volume
+from dicomdock.viewer.scene import ShownVolume, add_volume, matrix_of
 from dicomdock.viewer.study import Series
 
 STEP = 10  # percent of opacity that a key changes
@@ -43,6 +46,8 @@ class FusionLogic:
         self._loaded: tuple[Series, Loaded] | None = None  # what it was made of
         self._study = ""
         self._tried: set[str] = set()  # series that were laid over the others without being asked for
+        self._apart: Volume | None = None  # what lies over the images by a registration, in its own place
+        self._by_hand = False  # the series that is read is laid over by hand where nothing registers it
         self._users = False  # the user chose what lies over the images, or that nothing does
         self._observed: tuple[Any, int] | None = None
         self._drawn: ShownVolume | None = None
@@ -63,6 +68,7 @@ class FusionLogic:
         series.on_shown.append(self._draw)
         series.on_complete.append(self._propose)
         series.on_suv_type.append(self._use_suv_type)
+        registrations.on_unsaved.append(self._reposition)
 
     @property
     def drawn(self) -> ShownVolume | None:
@@ -76,6 +82,17 @@ class FusionLogic:
         else:
             self._users = True
             self._load(uid)
+
+    def lay_by_hand(self, uid: str) -> None:
+        """Show a series of another frame of reference, its middle on that of the images, for a start."""
+        self._users = True
+        self._load(uid)
+        self._by_hand = True
+
+    @property
+    def apart(self) -> Volume | None:
+        """The volume over the images in its own frame of reference; None where that is the images' own."""
+        return self._apart
 
     def remove(self) -> None:
         """Take the volume away, as the user wants it."""
@@ -155,33 +172,20 @@ class FusionLogic:
         self._forget()
         with self.state as data:
             data.fusion_uid, data.fusion_on, data.fusion_words = uid, True, f"{series.name} is being read …"
-        loop = asyncio.get_running_loop()
-
-        def later(work: Callable[..., None]) -> Callable[..., None]:
-            def call(*facts: Any) -> None:
-                loop.call_soon_threadsafe(self._if_current, loader, work, *facts)
-
-            return call
-
-        loader = self._loader = Loader(
+        self._loader = Loader(
             self.series.archive,
             series.resource,
             Events(
-                later(lambda plans: self._planned(series, plans)),
-                lambda _: None,
-                lambda _: None,
-                later(lambda loaded: self._ended(series, loaded)),
-                later(lambda why: self._refuse(f"{series.name} cannot be shown: {why}")),
+                planned=lambda plans: self._planned(series, plans),
+                ended=lambda loaded: self._ended(series, loaded),
+                failed=lambda why: self._refuse(f"{series.name} cannot be shown: {why}"),
             ),
+            loop=asyncio.get_running_loop(),
             arriving=lambda: self.series.pulling,
             due=series.due,
             suv_type=self.series.suv_type,
         )
-        loader.start()
-
-    def _if_current(self, loader: Loader, work: Callable[..., None], *facts: Any) -> None:
-        if loader is self._loader:
-            work(*facts)
+        self._loader.start()
 
     def _planned(self, series: Series, plans: Sequence[VolumePlan]) -> None:
         """Read no images that could not be shown."""
@@ -189,8 +193,20 @@ class FusionLogic:
         frame = plans[0].frame_of_reference
         if below is None or same_space(below.frame_of_reference, frame):
             return
-        if self.registrations.between(below.frame_of_reference, frame) is None:
-            self._refuse(different_frames(series.name, plans[0].frame_of_reference))
+        if self.registrations.between(below.frame_of_reference, frame) is not None:
+            return
+        can_be_registered = bool(below.spatial and below.frame_of_reference and frame)
+        if self._by_hand and can_be_registered:
+            matrix = np.eye(4)
+            matrix[:3, 3] = middle(below.geometry) - middle(plans[0].geometry)
+            self.registrations.propose(
+                Registration(below.frame_of_reference, frame, matrix, VISUAL, "By hand")
+            )
+            return
+        self._refuse(different_frames(series.name, frame))
+        if can_be_registered and not self.state.data.fusion_uid:
+            with self.state as data:
+                data.fusion_unregistered = series.uid
 
     def _ended(self, series: Series, loaded: Loaded) -> None:
         if not loaded.filled or loaded.volume.colour or not loaded.volume.spatial:
@@ -202,7 +218,9 @@ class FusionLogic:
         self._use_suv_type()  # it may be another by now
 
     def _add_loaded(self, series: Series, loaded: Loaded) -> None:
-        volume, words = self._registered(loaded.displayed.straightened())
+        own = loaded.displayed.straightened()
+        volume, words = self._registered(own)
+        self._apart = own if words else None
         remarks = " ".join(one for one in (words, loaded.uptake.why_not) if one)
         self._add(series.name, volume, volume.window(), remarks)
 
@@ -234,7 +252,20 @@ class FusionLogic:
         matrix = self.registrations.between(below.frame_of_reference, volume.frame_of_reference)
         if matrix is None:
             return volume, ""
-        return moved(volume, matrix, below.frame_of_reference), REGISTERED
+        by_hand = self.registrations.is_unsaved(below.frame_of_reference, volume.frame_of_reference)
+        return moved(volume, matrix, below.frame_of_reference), BY_HAND if by_hand else REGISTERED
+
+    def _reposition(self) -> None:
+        """Show the volume where its registration brings it by now."""
+        below = self.series.volume
+        if self._apart is None or self._over is None or below is None:
+            return
+        volume, words = self._registered(self._apart)
+        self._over.volume = volume
+        self._over.node.SetIJKToRASMatrix(matrix_of(volume.geometry.ijk_to_ras))
+        with self.state as data:
+            data.fusion_words = data.fusion_words.replace(REGISTERED, words).replace(BY_HAND, words)
+        self._draw()
 
     def _add(self, name: str, volume: Volume, window: Window, words: str) -> None:
         self._over = add_volume(self.app, volume, name)
@@ -259,10 +290,12 @@ class FusionLogic:
         if self._loader is not None:
             self._loader.close()
             self._loader = None
-        before, self._over, self._loaded = self._over, None, None
+        before, self._over, self._loaded, self._apart = self._over, None, None, None
+        self._by_hand = False
         self._unobserve()
         with self.state as data:
             data.fusion_uid = data.fusion_name = data.fusion_words = data.fusion_unit = ""
+            data.fusion_unregistered = ""
             data.fusion_presets = []
         self._draw()
         if before is not None:
@@ -309,6 +342,7 @@ class FusionLogic:
         self.views.refresh_text()
 
 
+BY_HAND = "Moved by a registration that is not saved."
 REGISTERED = "Moved by a registration of this study."
 OTHER_FRAME = "has another frame of reference than the images."
 
@@ -316,6 +350,11 @@ OTHER_FRAME = "has another frame of reference than the images."
 def same_space(one: str, other: str) -> bool:
     """Return whether two frames of reference are one; what states none lies nowhere."""
     return bool(one) and one == other
+
+
+def middle(geometry: VolumeGeometry) -> np.ndarray:
+    """Return the point in the middle of a volume, in mm, LPS."""
+    return geometry.to_lps((np.array(geometry.shape) - 1) / 2)
 
 
 def different_frames(name: str, frame: str) -> str:

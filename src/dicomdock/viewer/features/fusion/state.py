@@ -22,6 +22,7 @@ class FusionState:
     fusion_colours : name of its colour table, one of ``fusion_palettes``.
     fusion_presets : names of its usual windows.
     fusion_width, fusion_centre : its own window, in ``fusion_unit``.
+    fusion_unregistered : UID of the series that was not shown as nothing registers it; may be empty.
     fusion_words : why it is not shown, or what the user should know of it; empty where there is nothing.
     """
 
@@ -35,4 +36,5 @@ class FusionState:
     fusion_width: float = 1.0
     fusion_centre: float = 0.0
     fusion_unit: str = ""
+    fusion_unregistered: str = ""
     fusion_words: str = ""

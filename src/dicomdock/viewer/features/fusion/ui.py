@@ -11,13 +11,13 @@ from dicomdock.viewer.features.fusion.state import FusionState
 from dicomdock.viewer.features.series.state import SeriesState
 from dicomdock.viewer.features.series.suv_types import suv_types
 from dicomdock.viewer.page_state import names_of
-from dicomdock.viewer.shell.widgets import TYPED, checkbox, panel, shown, window_fields
+from dicomdock.viewer.shell.widgets import TYPED, button, checkbox, panel, shown, window_fields
 
 FUSION, SERIES = names_of(FusionState), names_of(SeriesState)
 
 
-def fusion_panel(server: Any, dose: Callable[[Any], None]) -> None:
-    """Build the panel, with ``dose`` at its end."""
+def fusion_panel(server: Any, by_hand: Callable[[Any], None], dose: Callable[[Any], None]) -> None:
+    """Build the panel, with ``by_hand`` below the volume and ``dose`` at its end."""
     control = server.controller
     with panel("fusion", "Fusion and dose"):
         html.P("A series of the same frame of reference is shown over the present one, in its own colours.")
@@ -43,6 +43,12 @@ def fusion_panel(server: Any, dose: Callable[[Any], None]) -> None:
             v_show=FUSION.fusion_words,
             raw_attrs=['role="status"', 'data-testid="fusion-words"'],
         )
+        button(
+            "Lay it over by hand",
+            (control.lay_by_hand, f"[{FUSION.fusion_unregistered}]"),
+            v_if=FUSION.fusion_unregistered,
+            testid="lay-by-hand",
+        )
         with html.Div(v_show=FUSION.fusion_name):
             html.H3(shown(FUSION.fusion_name))
             checkbox(FUSION.fusion_on, "Shown (f)")
@@ -50,6 +56,7 @@ def fusion_panel(server: Any, dose: Callable[[Any], None]) -> None:
             _colours()
             _window(control)
             suv_types(f"{SERIES.series_list}.some(s => s.uid === {FUSION.fusion_uid} && s.modality === 'PT')")
+            by_hand(server)
         dose(server)
 
 

@@ -20,8 +20,8 @@ SHELL = names_of(ShellState)
 VIEWS, SERIES, COMPARED = names_of(ViewsState), names_of(SeriesState), names_of(CompareState)
 
 
-def layout_panel(server: Any, more: Callable[[Any], None]) -> None:
-    """Build the panel, with ``more`` at its end."""
+def layout_panel(server: Any, compared: Callable[[Any], None], more: Callable[[Any], None]) -> None:
+    """Build the panel, with ``compared`` below what two compared series share and ``more`` at its end."""
     with panel("layout", "Layout"):
         html.Button(
             "{{ name }}",
@@ -46,6 +46,7 @@ def layout_panel(server: Any, more: Callable[[Any], None]) -> None:
             checkbox(COMPARED.linked, "Scroll together")
             checkbox(COMPARED.zoomed, "Zoom together")
             checkbox(COMPARED.windowed, "Same window")
+            compared(server)
         more(server)
         html.H3("Colours")
         with html.Select(

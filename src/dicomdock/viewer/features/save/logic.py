@@ -155,6 +155,11 @@ class SavingLogic:
         self.dock.study_changed()
 
     def headers(self, series: str) -> list[Dataset]:
+        """Read the headers of the intact instances of a series of the study, as ``headers_of`` does."""
+        assert self.series.study is not None
+        return self.headers_of(Resource(self.series.study.uid, series))
+
+    def headers_of(self, series: Resource) -> list[Dataset]:
         """Read the headers of the intact instances of a series; where it is shown, the others are named.
 
         Raises
@@ -164,8 +169,7 @@ class SavingLogic:
         DamagedInstances
             All are damaged.
         """
-        assert self.series.study is not None
-        found = self.archive.instances(Resource(self.series.study.uid, series))
+        found = self.archive.instances(series)
         if not found:
             raise GeometryError(
                 "The images that this belongs to are no longer on this computer; download them first."

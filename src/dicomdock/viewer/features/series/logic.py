@@ -234,24 +234,11 @@ class SeriesLogic:
             if data.empty_title:
                 data.empty_title, data.empty_words = "Opening the series", ""
         self._send(rpc.SeriesShown(series.uid))
-        loop = asyncio.get_running_loop()
-
-        def later(work: Callable[..., None]) -> Callable[..., None]:
-            def call(*facts: Any) -> None:
-                loop.call_soon_threadsafe(self._if_current, loader, work, *facts)
-
-            return call
-
-        loader = self._loader = Loader(
+        self._loader = Loader(
             self.archive,
             series.resource,
-            Events(
-                later(self._planned),
-                later(self._allocated),
-                later(self._filled),
-                later(self._ended),
-                later(self._failed),
-            ),
+            Events(self._planned, self._allocated, self._filled, self._ended, self._failed),
+            loop=asyncio.get_running_loop(),
             arriving=lambda: self.pulling,
             expected=self._expected.get(series.uid, ()),
             due=series.due,
@@ -259,11 +246,7 @@ class SeriesLogic:
             suv_type=self.suv_type,
             plans=() if self.pulling else self._plans.get(series.uid, ()),
         )
-        loader.start()
-
-    def _if_current(self, loader: Loader, work: Callable[..., None], *facts: Any) -> None:
-        if loader is self._loader:
-            work(*facts)
+        self._loader.start()
 
     def _planned(self, plans: Sequence[VolumePlan]) -> None:
         assert self.series is not None

@@ -33,13 +33,20 @@ class CursorValues:
         """Follow the mouse in a slice view."""
         view.interactor().AddObserver("MouseMoveEvent", lambda *_: self._moved(view), BEFORE_SLICER)
 
+    def point(self, view: Any) -> np.ndarray:
+        """Return the point under the mouse in a view that it is in, in mm, LPS."""
+        at = self._at[view.get_singleton_tag()]
+        point = view.get_view_node().GetXYToRAS().MultiplyPoint((*at, 0, 1))
+        found: np.ndarray = np.array(point[:3]) * LPS
+        return found
+
     def update(self, view: Any) -> None:
         """Send the values where the mouse was last."""
         tag = view.get_singleton_tag()
         if tag not in self._at:
             return
-        point = view.get_view_node().GetXYToRAS().MultiplyPoint((*self._at[tag], 0, 1))
-        text = "  ".join(value_at(one, np.array(point[:3]) * LPS) for one in self._layers(tag)).strip()
+        point = self.point(view)
+        text = "  ".join(value_at(one, point) for one in self._layers(tag)).strip()
         if self._sent.get(tag) != text:
             self._sent[tag] = text
             self._send(tag, text)

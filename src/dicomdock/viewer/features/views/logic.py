@@ -324,6 +324,18 @@ class Views:
         """Let a drag with the left button place points of a measurement: at its ends, or along its path."""
         self._remote.drag_places(how, ended)
 
+    def take_clicks(self, clicked: Callable[[str, np.ndarray], None] | None) -> None:
+        """Call a function with the tag of the slice view that is clicked and the point, in mm, LPS.
+
+        Clicks do nothing else then. None: they do what they usually do.
+        """
+
+        def click(tag: str) -> None:
+            if clicked is not None and self.view(tag) in self.slices():
+                clicked(tag, self._values.point(self.view(tag)))
+
+        self._remote.take_clicks(None if clicked is None else click)
+
     def interaction(self, mode: str) -> None:
         """Set what dragging with the left button does: ``window``, ``place`` a measurement, ``none``."""
         node = self.app.scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")

@@ -1,0 +1,1 @@
+"""The registration feature of the viewer: by hand, and by landmarks."""
