@@ -80,7 +80,10 @@ def export(
     rows, decided = [], 0
     for case in cases:
         written: dict[str, Cell] = {}
-        if case.state is CaseState.DONE and case.result is not None:
+        if case.state is CaseState.DONE and case.result is None:
+            name = name_of(case, project)
+            problems.append(f"Case {name}: another program has completed it without a segmentation.")
+        elif case.state is CaseState.DONE and case.result is not None:
             try:
                 written = _write_decided(archive, case, case.result, name_of(case, project), folder)
                 decided += 1

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from dicomdock.archive.commit import commit
+from dicomdock.archive.commit import commit, sync_commits
 from dicomdock.archive.eviction import Retention
 from dicomdock.archive.group_commit import GroupCommit
 from dicomdock.archive.index.engine import Index
@@ -34,6 +34,7 @@ from dicomdock.archive.recovery import remove_deleted_files
 from dicomdock.archive.side_database import SideDatabase
 from dicomdock.archive.storage.files import Files
 from dicomdock.archive.storage.local import IntegrityCheck, disk_errors, has_size
+from dicomdock.archive.storage.sessions import Session
 from dicomdock.archive.writer import ArchiveWriter
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import DicomJson
@@ -73,7 +74,8 @@ class Archive:
         self._index = index
         self._integrity = IntegrityCheck()
         self._metadata = MetadataCache(files.root)
-        self._together = GroupCommit(files.incoming, partial(commit, files, index))
+        new_session = partial(Session, files.incoming, partial(sync_commits, files, index))
+        self._together = GroupCommit(new_session, partial(commit, files, index))
         self.retention = Retention(files, index, limit)
         self.query_cache = QueryCache(index, read_only=files.read_only)
         self.worklist = SideDatabase(index, "worklist", read_only=files.read_only)

@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 from dicomdock.archive.index.connection import Connection, Driver
 from dicomdock.archive.index.schema import TABLES, Dialect
-from dicomdock.config.sqlite import error_code, make_private, use_write_ahead_log
+from dicomdock.config.sqlite import error_code, is_full, make_private, use_write_ahead_log
 from dicomdock.errors import (
     ArchiveError,
     ArchiveLocked,
@@ -99,20 +99,32 @@ class Index:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, *, synced: bool = True) -> Iterator[Connection]:
         """Return the one connection that writes; committed when the block ends without an error.
+
+        Parameters
+        ----------
+        synced : what was committed is on the disk then. Else SQLite has it in its log, which the system
+            writes when it pleases: a power cut can take it back, but never in part, and never without what
+            was committed later.
 
         Raises
         ------
         ArchiveLocked, NoSpace, ArchiveError
         """
-        with self._lent("BEGIN IMMEDIATE") as (connection, inode):
+        synchronous = f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}"
+        with self._lent(synchronous, "BEGIN IMMEDIATE") as (connection, inode):
             if self.dialect == "postgresql":
                 connection.execute(f"SELECT pg_advisory_xact_lock({WRITERS})")
             yield connection
             connection.commit()
         if inode is not None and self.inode() != inode:
             raise ArchiveError("Another process has rebuilt the archive's index meanwhile; try again.")
+
+    def log(self) -> Path | None:
+        """Return SQLite's log, where what is not synced lies; None where there is none."""
+        log = self.path and self.path.with_name(f"{self.path.name}-wal")
+        return log if log and log.exists() else None
 
     def inode(self) -> int | None:
         """Return what tells the database's file from another in its place; None where there is none."""
@@ -164,7 +176,7 @@ class Index:
             return True
 
     @contextmanager
-    def _lent(self, begin: str) -> Iterator[tuple[Connection, int | None]]:
+    def _lent(self, *begin: str) -> Iterator[tuple[Connection, int | None]]:
         """Lend a connection, which is rolled back at the end: what was committed is not touched by that."""
         if not self._room.acquire(timeout=self._lock_timeout):
             raise ArchiveLocked("The archive's index is busy.")
@@ -177,7 +189,7 @@ class Index:
                 self._take_back(driver, generation)
         except self._errors as error:
             if not _is_damage(error):
-                raise _our_error(error, self._lock_timeout) from error
+                raise _our_error(error, self._lock_timeout, self.path) from error
             if not self._repair(inode if _is_of_file(error) else None):
                 raise IndexDamaged(f"The archive's index is damaged: {error}.") from error
             message = "The archive's index was damaged; it has been rebuilt."
@@ -185,7 +197,7 @@ class Index:
         finally:
             self._room.release()
 
-    def _begun(self, begin: str) -> tuple[Driver, int, int | None]:
+    def _begun(self, begin: Sequence[str]) -> tuple[Driver, int, int | None]:
         """Return a connection with a transaction of SQLite that sees a whole index.
 
         What another process does to the file does not disturb the transaction from then on. Where it moves
@@ -202,7 +214,8 @@ class Index:
                 driver = driver or self._connect()
                 if self.dialect == "sqlite":
                     connection = Connection(driver, self.dialect)
-                    connection.execute(begin)
+                    for statement in begin:
+                        connection.execute(statement)
                     if whole:
                         connection.execute("SELECT id FROM study WHERE id = 0")
             except self._errors as error:
@@ -244,13 +257,13 @@ def _is_of_file(error: Exception) -> bool:
     return code in _SQLITE_DAMAGED or code & 0xFF in _SQLITE_DAMAGED
 
 
-def _our_error(error: Exception, waited: float) -> ArchiveError:
+def _our_error(error: Exception, waited: float, file: Path | None) -> ArchiveError:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     code = error_code(error)
     state = getattr(error, "sqlstate", "") or ""
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or state in _LOCKED_STATES:
         return ArchiveLocked(f"Another program has held the archive's index for {waited:g} seconds.")
-    if code == sqlite3.SQLITE_FULL or state in _FULL_STATES:
+    if state in _FULL_STATES or (file is not None and is_full(error, file)):
         return NoSpace("The disk of the archive's index is full.")
     return ArchiveError(f"The archive's index failed: {reason}.")
 

@@ -98,6 +98,8 @@ class ViewerRequests:
                     return self._list_servers(number, origin)
                 case rpc.SendSeries(_, server, series, deidentify):
                     return self._send(number, study, server, set(series), deidentify, progress)
+                case rpc.PreviewCopies(_, series, deidentify):
+                    return self._preview(number, study, series, deidentify)
                 case rpc.FetchSources():
                     return rpc.FetchReply(number, self.fetch_sources(study, send))
                 case rpc.FindPriors():
@@ -238,6 +240,15 @@ class ViewerRequests:
             for one, name in leaves_as.items()
         )
         return rpc.SendReply(number, results, problem)
+
+    def _preview(self, number: int, study: str, series: Sequence[str], profile: str) -> rpc.PreviewReply:
+        """Describe what a receiver of de-identified copies of some series will see."""
+        from dicomdock.archive import Archive
+        from dicomdock.dock.services.deidentified import preview, words_of
+
+        with Archive.open(self._settings) as archive:
+            seen = preview(archive, self._settings, [Resource(study, one) for one in series], profile)
+        return rpc.PreviewReply(number, words_of(seen))
 
     def _copies(self, selection: Selection, profile: str) -> tuple[Selection, dict[Resource, Resource]]:
         """Return de-identified copies, and the UIDs under which each instance leaves."""
