@@ -536,8 +536,9 @@ def test_nothing_is_indexed_before_its_file_lasts(
         assert [result.status for result in results] == ["stored", "stored"]
     else:
         add(archive, *ct_series(2))
-    # The series' folder, and those above it that are new.
-    assert steps == ["sync_files", "_sync_folder", "_sync_folder", "_sync_folder", "insert_instances"]
+    # The folders of a new note; then the series' folder and those above it that are new.
+    folder = "_sync_folder"
+    assert steps == [folder, folder, "sync_files", folder, folder, folder, "insert_instances"]
     assert [len(paths) for paths in synced] == [3], "the note and both files"
 
 

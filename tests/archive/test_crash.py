@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
+import shutil
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dicomdock.archive import Archive
-from dicomdock.archive.storage.sessions import Announcement, Session, abandoned
+from dicomdock.archive.journal_state import JournalState
+from dicomdock.archive.storage.sessions import BYTES, NOTES, Announcement, Session, abandoned
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from tests.archive.conftest import part
@@ -171,28 +175,86 @@ def test_a_living_session_is_left_alone(crash_settings: Settings) -> None:
         assert len(archive.present(Resource(series[0].study))) == 2
 
 
-def test_a_note_serves_again_unless_its_commit_was_not_finished(tmp_path: Path) -> None:
+def test_a_note_serves_again_once_its_commit_is_synced(tmp_path: Path) -> None:
+    synced: list[None] = []
+    session = Session(tmp_path, lambda: synced.append(None))
+    first, second = (Announcement({f"a/b/{number}.dcm": f"{number}" * 64}) for number in (1, 2))
+    notes = [session.announce(first) for _ in range(NOTES)]
+    for note in notes[:-1]:
+        session.finished(note, 1)
+    assert [Announcement.read(note) for note in notes] == [first] * NOTES
+    assert not synced
+    session.finished(notes[-1], 1)
+    assert [Announcement.read(note) for note in notes] == [None] * NOTES
+    assert len(synced) == 1
+    assert session.announce(second) in notes
+    large = session.announce(second)
+    session.finished(large, BYTES)
+    assert Announcement.read(large) is None, "its files would take long to read after a crash"
+
+
+def test_a_note_stays_unless_its_commit_was_finished(tmp_path: Path) -> None:
     incoming = tmp_path / "incoming"
     incoming.mkdir()
-    session = Session(incoming)
+    session = Session(incoming, lambda: None)
     first, second = (Announcement({f"a/b/{number}.dcm": f"{number}" * 64}) for number in (1, 2))
-    note = session.announce(first)
-    assert Announcement.read(note) == first
-    session.finished(note)
-    assert Announcement.read(note) is None
-    assert session.announce(second) == note
-    assert Announcement.read(note) == second, "nothing of the first is left in it"
+    note = session.announce(second)
     other = session.announce(first)
     assert other != note
-    session.finished(other)
+    session.finished(other, 1)
     session.close()
     assert Announcement.read(note) == second, "its files may lie in the archive without rows"
     with abandoned(incoming) as (folder,):
         assert note.parent == folder
-    session = Session(incoming)
-    session.finished(session.announce(first))
+    session = Session(incoming, lambda: None)
+    session.finished(session.announce(first), 1)
     session.close()
     assert list(incoming.iterdir()) == []
+
+
+def test_a_note_stays_where_the_disk_refused_the_sync(tmp_path: Path) -> None:
+    def refuse() -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    session = Session(tmp_path, refuse)
+    announced = Announcement({"a/b/1.dcm": "1" * 64})
+    note = session.announce(announced)
+    session.finished(note, 1)
+    session.close()
+    assert Announcement.read(note) == announced
+
+
+@pytest.mark.parametrize("lost", ["rows and records", "rows", "records"])
+def test_what_was_stored_outlasts_a_power_cut_that_took_its_rows_or_records(
+    crash_settings: Settings, lost: str
+) -> None:
+    """The files of the index and the journal are put back as they were before: neither had been synced."""
+    root = crash_settings.archive
+    series = ct_series(3)
+    with Archive.open(crash_settings) as archive:
+        assert [one.status for one in archive.store([part(series[0].data)])] == ["stored"]
+    taken = [
+        *(root.glob("index.sqlite*") if "rows" in lost else ()),
+        *([root / "journal"] if "records" in lost else ()),
+    ]
+    before = {path: path.read_bytes() for path in taken}
+    archive = Archive.open(crash_settings)
+    assert [one.status for one in archive.store([part(series[1].data)])] == ["stored"]
+    left = crash_settings.archive.with_name("left")
+    shutil.copytree(root, left)  # what the disk holds at the moment of the cut
+    archive.close()
+    for path in left.glob("index.sqlite-*") if "rows" in lost else ():
+        path.unlink()
+    for path, data in before.items():
+        (left / path.name).write_bytes(data)
+    after = replace(crash_settings, archive=left)
+    with Archive.open(after) as archive:
+        assert archive.present(Resource(series[0].study)) == {made.instance for made in series[:2]}
+        assert all(finding.status == "intact" for finding in archive.verify())
+        assert not list(archive._files.incoming.iterdir())
+        with JournalState(archive._files.journal) as state:
+            recorded = {one.resource.instance: one.digest for one in state.all()}
+    assert recorded == {made.instance: sha256(made.data).hexdigest() for made in series[:2]}
 
 
 @pytest.mark.parametrize("removes", [True, False])

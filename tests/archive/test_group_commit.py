@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from dicomdock.archive.group_commit import GroupCommit
 from dicomdock.archive.pending import PendingInstance
+from dicomdock.archive.storage.sessions import Session
 from dicomdock.dicom.header import Header
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import ArchiveError
@@ -45,7 +47,7 @@ def commits():
 
 @pytest.fixture
 def group(tmp_path, commits):
-    return GroupCommit(tmp_path, commits)
+    return GroupCommit(partial(Session, tmp_path, lambda: None), commits)
 
 
 def store(group: GroupCommit, folder: Path, *uids: str):

@@ -368,6 +368,23 @@ def test_a_cut_zip_file_is_never_read_by_the_directory_of_a_zip_file_in_it(
 
 
 @pytest.mark.slow
+def test_what_is_named_or_begins_like_a_packed_file_and_is_not_read_is_named(
+    archive: Archive, tmp_path: Path
+) -> None:
+    (one,) = ct_series(1)
+    whole = zipped(tmp_path / "whole.zip", {"a.dcm": one.data}).read_bytes()
+    zipped(tmp_path / "empty.zip", {})
+    (tmp_path / "program.zip").write_bytes(b"#!/bin/sh\n" + whole)  # a self-extracting one
+    (tmp_path / "part").write_bytes(b"PK\7\x08" + whole)
+    told = report(archive, tmp_path)
+    assert told.stored == 1
+    assert sorted((failure.path.name, failure.reason) for failure in told.failed) == [
+        ("empty.zip", "The zip file holds no files."),
+        ("part", "It is a zip file in several parts; unpack it and import its folder."),
+        ("program.zip", "It is named like a packed file, but does not begin as one."),
+    ]
+
+
 def test_hostile_zip_files_are_refused_and_the_rest_goes_on(archive: Archive, tmp_path: Path) -> None:
     first, second = ct_series(2)
     folder = tmp_path / "in"

@@ -111,7 +111,7 @@ def lose_log(settings: Settings) -> None:
     (settings.archive / "index.sqlite-wal").write_bytes(b"of another time" * 1000)
 
 
-HARMS = [delete, truncate, empty, overwrite, lose_log]
+HARMS = [delete, truncate, empty, overwrite, drop, lose_log]
 
 
 @pytest.mark.parametrize("harm", HARMS)
@@ -128,7 +128,7 @@ def test_everything_is_there_again(
         assert {finding.status for finding in archive.verify()} == {"intact"}
     assert f"The index is rebuilt: {len(full)} instances of 3 studies." in caplog.text
     moved = [*settings.archive.glob("index-damaged-*")]
-    assert bool(moved) == (harm in (truncate, overwrite))
+    assert bool(moved) == (harm in (truncate, overwrite, drop))
     caplog.clear()
     with Archive.open(settings) as archive:  # once is enough
         assert facts(archive) == full
@@ -147,11 +147,10 @@ def damage_inside(settings: Settings) -> None:
         file.write(b"\xff" * page)
 
 
-@pytest.mark.parametrize("harm", [damage_inside, drop])
 def test_damage_inside_is_found_when_it_is_read(
-    settings: Settings, full: dict[str, tuple[object, ...]], harm: Callable[[Settings], None]
+    settings: Settings, full: dict[str, tuple[object, ...]]
 ) -> None:
-    harm(settings)
+    damage_inside(settings)
     with Archive.open(settings) as archive:
         with pytest.raises(IndexDamaged, match="has been rebuilt"):
             facts(archive)
@@ -305,6 +304,35 @@ def test_one_that_is_opened_while_another_rebuilds_it_sees_all(
     monkeypatch.setattr("dicomdock.archive.index.engine.use_write_ahead_log", late)
     with Archive.open(settings) as archive:
         assert facts(archive) == full
+
+
+@pytest.mark.parametrize(
+    "moment",
+    ["rebuild: announced", "rebuild: moved aside", "rebuild: tables made", "rebuild: some adopted"],
+)
+def test_one_that_reads_while_another_rebuilds_it_waits_and_sees_all(
+    settings: Settings,
+    full: dict[str, tuple[object, ...]],
+    moment: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither an error nor a part of the archive is what the reader gets."""
+    seen: list[dict[str, tuple[object, ...]]] = []
+    with Archive.open(settings) as reader:
+        facts(reader)  # it has connections to the file that is moved
+        reading = threading.Thread(target=lambda: seen.append(facts(reader)), daemon=True)
+        overwrite(settings)
+
+        def reached(_: Files, name: str) -> None:
+            if name == moment:
+                monkeypatch.undo()
+                reading.start()
+
+        monkeypatch.setattr(Files, "reached", reached)
+        with Archive.open(settings):
+            join(reading)
+    assert seen == [full]
+    assert len([*settings.archive.glob("index-damaged-*.sqlite")]) == 1
 
 
 def test_a_writer_whose_index_was_rebuilt_meanwhile_loses_nothing(settings: Settings, tmp_path: Path) -> None:

@@ -104,6 +104,30 @@ def test_an_empty_mount_point_is_named_and_a_pull_or_import_fills_it(
     assert (again.returncode, again.stderr) == (0, "")
 
 
+def test_a_disk_that_is_not_mounted_any_more_is_an_error_for_every_command(
+    full_home: Path, tmp_path: Path, made: list[Made]
+) -> None:
+    """What is stored in its mount point would be hidden once it is mounted again."""
+    files, away = full_home / "archive/files", full_home / "away"
+    shutil.move(files, away)
+    files.mkdir()
+    disk = 'mount -t tmpfs none "$1" && cp -r "$0/." "$1" && shift && exec "$@"'
+    mount = ("unshare", "-m", "sh", "-c", disk, str(away), str(files))
+    ran = dicomdock(full_home, "verify", before=mount)
+    if ran.returncode and "mount" in ran.stderr:
+        unavailable("A mount", "run the tests where 'unshare -m' may mount")
+    assert ran.returncode == 0, ran.stderr
+    for words in (["list"], ["import", str(tmp_path / "in")], ["verify"], ["doctor"]):
+        ran = dicomdock(full_home, *words)
+        assert ran.returncode == 1, words
+        assert "it is not mounted" in ran.stdout + ran.stderr
+    assert list(files.iterdir()) == []
+    assert dicomdock(full_home, "list", before=mount).returncode == 0
+    shutil.rmtree(files)
+    shutil.move(away, files)  # the same files on this disk
+    assert dicomdock(full_home, "verify").returncode == 0
+
+
 def test_a_home_that_never_had_an_archive_is_no_error(tmp_path: Path) -> None:
     for _ in range(2):
         ran = dicomdock(tmp_path / "new", "list")

@@ -64,8 +64,13 @@ def returns_cells(volume):
     return {"state": "mine", "big": 1 << 80, "text": "\\udcff\\n\\0", "": float("nan")}
 
 
+def hoards(volume):
+    return numpy.empty(6 << 30, numpy.uint8).size
+
+
 FUNCTIONS = (
-    raises, exits, asks, prints, claims, returns_a_generator, returns_itself, returns_odd_cells, returns_cells
+    raises, exits, asks, prints, claims, returns_a_generator, returns_itself, returns_odd_cells,
+    returns_cells, hoards,
 )
 
 
@@ -79,28 +84,31 @@ def test_each_costs_its_own_series(run: Run, settings: Settings, tmp_path: Path)
     study = "2.25.1"
     made = [
         one.data
-        for number in range(9)
+        for number in range(10)
         for one in ct_series(
             2 + number, rows=4, columns=4, StudyInstanceUID=study, SeriesInstanceUID=f"2.25.1{number}"
         )
     ]
     with Archive.open(settings) as archive:
         assert {one.status for one in archive.store(map(part, made))} == {"stored"}
-    Cohorts(settings).save("c", [Item(Resource(study, f"2.25.1{number}")) for number in range(9)], {})
+    Cohorts(settings).save("c", [Item(Resource(study, f"2.25.1{number}")) for number in range(10)], {})
     code = tmp_path / "own.py"
     code.write_text(FUNCTION)
     out = tmp_path / "out.parquet"
-    ran = run("cohort", "run", "c", f"{code}:chosen", "--workers", "1", "--out", out, "--json")
+    ran = run(
+        "cohort", "run", "c", f"{code}:chosen", "--workers", "1", "--memory", "4", "--out", out, "--json"
+    )
     assert ran.code == 3, ran.err
     reasons = {one["resource"].rpartition("/")[2]: one["reason"] for one in ran.json["failures"]}
     assert {uid: reason[:30] for uid, reason in reasons.items()} == {
         "2.25.10": "ValueError: a name of a file: ",
         "2.25.11": "Its process ended: exit code 1",
         "2.25.12": "EOFError: EOF when reading a l",
-        "2.25.14": "MemoryError: Unable to allocat",
+        "2.25.14": "There was not enough memory: U",
         "2.25.15": "TypeError: the function return",
         "2.25.16": "RecursionError: maximum recurs",
         "2.25.17": "ValueError: Exceeds the limit ",
+        "2.25.19": "There was not enough memory: U",
     }
     assert max(map(len, reasons.values())) < 2000
     rows = {row["SeriesInstanceUID"]: row for row in pyarrow.parquet.read_table(out).to_pylist()}

@@ -89,3 +89,28 @@ def test_bytes_of_unknown_meaning_go(vr: str, nested: bool) -> None:
     assert len(found(data)) > 500
     left = {DicomDictionary[int(one[1:9], 16)][4] for one in found(deidentified(data).data)}
     assert left <= machine_binary()
+
+
+def test_what_is_typed_into_a_code_string_goes() -> None:
+    """Of several values those that are codes stay where they are; safe words stay in any case."""
+    typed = {
+        "BodyPartExamined": "Mrs Miller, hip",
+        "Laterality": "l (ring 555-1234)",
+        "ScanOptions": ["FAST_GEMS", "müller anrufen", "T2*", "HELICAL MODE/X-Y"],
+        "PatientPosition": "JANE MILLER CALLED BACK LATER",
+        "SequenceVariant": "Miller^Ann",
+    }
+    kept = {"BodyPartExamined": "Head", "Laterality": "L", "PatientPosition": "HFS", "SequenceVariant": "SP"}
+    dataset = ct_series(1)[0].dataset
+    dataset.SpecificCharacterSet = "ISO_IR 100"
+    for values in (typed, kept):
+        for keyword, value in values.items():
+            setattr(dataset, keyword, value)
+        made = deidentified(encode(dataset)).dataset
+        for keyword, value in values.items():
+            if values is kept:
+                assert made.get(keyword) == value
+            elif keyword != "ScanOptions":
+                assert made.get(keyword) in (None, "", "REMOVED")
+    dataset.ScanOptions = typed["ScanOptions"]
+    assert [*deidentified(encode(dataset)).dataset.ScanOptions] == ["FAST_GEMS", "REMOVED", "T2*", "REMOVED"]

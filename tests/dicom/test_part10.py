@@ -35,6 +35,7 @@ from pydicom.uid import (
 from dicomdock.archive.index.attributes import INSTANCE_KEYWORDS, SERIES_KEYWORDS, STUDY_KEYWORDS, WANTED
 from dicomdock.archive.index.mapping import instance_row, series_row, study_row
 from dicomdock.dicom import part10
+from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.dicom.element_encoding import LONG_VRS
 from dicomdock.dicom.element_reader import MAX_ITEMS, PIXEL_TAGS
 from dicomdock.dicom.header import Header
@@ -234,8 +235,40 @@ def test_an_element_behind_which_pydicom_reads_nothing_is_named(vr: bytes) -> No
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ends_early = "PixelData" not in pydicom.dcmread(io.BytesIO(data))
-    assert read(data).unknown_vr == ("(0020,000F)" if ends_early else "")
+    assert read(data).obstacle == ("(0020,000F) has a VR that does not exist" if ends_early else "")
     assert ends_early == (not vr.isupper())
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+@pytest.mark.parametrize("tag", [0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD])
+@pytest.mark.parametrize("length", [0, 4, 0xFFFFFFFF])
+def test_a_stray_delimiter_behind_which_pydicom_reads_nothing_is_named(
+    implicit: bool, tag: int, length: int
+) -> None:
+    whole = pydicom.dcmread(io.BytesIO(META + BEFORE + PIXELS))
+    whole.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    target = io.BytesIO()
+    whole.save_as(target)
+    data = target.getvalue()
+    at = data.index(struct.pack("<HH", 0x0020, 0x0010))
+    stray = struct.pack("<HHL", tag >> 16, tag & 0xFFFF, length) + (b"abcd" if length == 4 else b"")
+    data = data[:at] + stray + data[at:]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            ends_early = "PixelData" not in pydicom.dcmread(io.BytesIO(data))
+        except READ_ERRORS:
+            ends_early = True
+    assert read(data).raw == WHOLE.raw
+    assert bool(read(data).obstacle) == ends_early
+
+
+@pytest.mark.parametrize("at", [0x00080016, 0x00100010, 0x00280010])
+def test_elements_of_a_command_cost_nothing_and_zeros_are_no_elements(at: int) -> None:
+    command = insert(at, element(0x00000002, b"UI", b"1.2\0"))
+    assert "PixelData" in pydicom.dcmread(io.BytesIO(command))
+    assert read(command).raw == WHOLE.raw
+    assert not is_whole(insert(at, b"\0" * 64))
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,13 @@ def test_habits_are_found_and_become_overrides(head, settings):
     assert report.requests <= probe.MOST_REQUESTS
 
 
+def test_that_only_whole_studies_come_is_found(head, settings):
+    report = report_of(Awkward(head, levels=("study",)), settings)
+    assert report.overrides["whole_studies"] is True
+    assert (report.works("instance"), report.works("retrieve-study")) == (False, True)
+    assert "whole_studies" not in report_of(Awkward(head), settings).overrides
+
+
 def test_what_was_found_makes_a_client_that_works_at_once(head, settings):
     server = Awkward(head, offset=False, lists=LESS, levels=("instance",), single=True)
     report = report_of(server, settings)

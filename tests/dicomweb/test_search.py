@@ -13,7 +13,7 @@ from dicomdock.dicom.json_model import text
 from dicomdock.dicom.query import Query
 from dicomdock.dicomweb import Client
 from dicomdock.dicomweb.auth import BasicAuth
-from dicomdock.dicomweb.listing import warnings_of
+from dicomdock.dicomweb.search_request import warnings_of
 from dicomdock.errors import InvalidInput, ServerFault, TransactionError, WireError
 from tests import builders
 from tests.dicomweb.awkward import Answer, Awkward, attributes_of, refused, rows, studies

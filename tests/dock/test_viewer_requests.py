@@ -127,7 +127,13 @@ def test_de_identified_copies_are_sent_and_what_may_show_a_patient_is_held_back(
         received = orthanc.rest("GET", f"/instances/{one}/file")
         assert b"anary" not in received
         assert b"CANARY" not in received
-        assert dcmread(io.BytesIO(received)).SOPInstanceUID not in answers
+        copy = dcmread(io.BytesIO(received))
+        assert copy.SOPInstanceUID not in answers
+    asked = rpc.PreviewCopies(9, (burned.series,), "basic")
+    seen = standalone(settings).answer(burned.study, asked, lambda _: None)
+    assert isinstance(seen, rpc.PreviewReply), seen
+    assert f"Patient's Name: {copy.PatientName}; Patient ID: {copy.PatientID}" in seen.words
+    assert "anary" not in seen.words.casefold()
     with Archive.open(settings) as archive:  # who has a copy does not have the instance
         assert all(one.sent == () for one in archive.instances(Resource(burned.study)))
     unknown = rpc.SendSeries(8, "orthanc", (burned.series,), "no such profile")

@@ -158,16 +158,48 @@ def test_what_cannot_be_shown_is_left_out_in_words() -> None:
         ("CLOSED_PLANAR", [0, 0, 0, 5, 0, 6, 5, 5, 3]),
         ("CLOSED_PLANAR", [v + (90 if at % 3 == 2 else 0) for at, v in enumerate(square)]),
         ("CLOSED_PLANAR", [1, 2, 3, 4]),
+        ("", square),
+        ("CLOSED_NONPLANAR", square),
     )
     found = read_structures(structures, geometry)
     assert found.segments[0].mask.count == 9
     assert found.segments[0].mask.start == (1, 2, 2)
     assert [remark.split(";")[0] for remark in found.remarks] == [
         "2 contours are points or open lines, which enclose nothing",
+        "2 contours state no Contour Geometric Type, or one that the standard does not have",
         "1 contours do not lie in the plane of the slices",
         "1 contours lie beyond the images",
         "1 contours have no usable points",
     ]
+
+
+@pytest.mark.parametrize(
+    ("offset", "thickness", "start", "remark"),
+    [
+        ([0, 0, 2], 2, (2, 2, 2), "1 contours are moved by their Contour Offset Vector."),
+        ([0, 0, -2], 2, (0, 2, 2), "1 contours are moved by their Contour Offset Vector."),
+        ([0, 0, 2], None, (1, 2, 2), "1 contours have a Contour Offset Vector that cannot be applied"),
+        ([0, 0, 2], 0, (1, 2, 2), "1 contours have a Contour Offset Vector that cannot be applied"),
+        ([0, 2], 2, (1, 2, 2), "1 contours have a Contour Offset Vector that cannot be applied"),
+        ([0, 0, 0], 2, (1, 2, 2), ""),
+        (None, 2, (1, 2, 2), ""),
+    ],
+)
+def test_a_contour_lies_where_its_offset_puts_it(
+    offset: list[float] | None, thickness: float | None, start: tuple[int, int, int], remark: str
+) -> None:
+    """PS3.3-2020e §C.8.8.6.2: without a valid slab thickness the offset is zero."""
+    geometry = VolumeGeometry(SHAPE, np.array([[0, 0, 1, 0], [0, 1, 0, 0], [2, 0, 0, 0], [0, 0, 0, 1.0]]))
+    structures = drawn(("CLOSED_PLANAR", [1.5, 1.5, 2, 4.5, 1.5, 2, 4.5, 4.5, 2, 1.5, 4.5, 2]))
+    contour = structures.ROIContourSequence[0].ContourSequence[0]
+    if offset is not None:
+        contour.ContourOffsetVector = offset
+    if thickness is not None:
+        contour.ContourSlabThickness = thickness
+    found = read_structures(structures, geometry)
+    assert (found.segments[0].mask.start, found.segments[0].mask.count) == (start, 9)
+    assert " ".join(found.remarks).startswith(remark)
+    assert bool(found.remarks) == bool(remark)
 
 
 def test_a_region_without_voxels_is_named() -> None:

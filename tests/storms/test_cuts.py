@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from tests.dicomweb.awkward import Awkward, refused, rows
 from tests.dicomweb.clients import client_of
 from tests.servers.canned import Answer, Request
 from tests.transfer.conftest import ended
+from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 
@@ -130,3 +133,52 @@ def test_a_push_whose_answer_is_cut_tells_the_truth(
     assert told == {one.instance: one.instance in server.stored for one in made}
     if times == 1:
         assert report.complete
+
+
+class Busy:
+    """A server that refuses for a while, and says when to come back, as no real one here does."""
+
+    def __init__(self, server: Callable[[Request], Answer | None], refusals: int, again: str = "1") -> None:
+        self.server, self.left, self.again = server, refusals, again
+
+    def __call__(self, request: Request) -> Answer | None:
+        if self.left > 0:
+            self.left -= 1
+            return Answer(503, b"", {"Retry-After": self.again})
+        return self.server(request)
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let requests be repeated at once, whatever a server asks for."""
+    monkeypatch.setattr("dicomdock.web.transport.Http._pause", lambda *_: None)
+    monkeypatch.setattr("dicomdock.web.hold.Hold.seconds", 0.0)
+
+
+@pytest.mark.usefixtures("no_waiting")
+def test_a_pull_waits_for_a_server_that_says_when_to_come_back(archive: Archive, settings: Settings):
+    made = ct_series(4)
+    server = Busy(Awkward(made), 60)
+    with client_of(server, settings) as client:
+        report = ended(pull(client, archive, [Resource(made[0].study)], settings))
+    assert report.complete
+    assert report.warnings == ()
+
+
+@pytest.mark.usefixtures("no_waiting")
+def test_a_push_waits_for_a_server_that_says_when_to_come_back(settings: Settings, tmp_path: Path):
+    server = Busy(Storing("", 0), 60)
+    parts = parts_of_files(write(tmp_path / "files", ct_series(4)))
+    with client_of(server, settings) as client:
+        report = ended(push(parts, client, settings, verify=False))
+    assert report.complete
+    assert report.warnings == ()
+
+
+def test_whoever_cancels_does_not_wait_with_it(archive: Archive, settings: Settings):
+    server = Busy(Awkward([]), 10**6, again="50")
+    with client_of(server, settings) as client:
+        work = pull(client, archive, [Resource("1.2")], settings, on_cancel=client.close)
+        until(lambda: next(work) and server.left < 10**6)
+        with ThreadPoolExecutor(1) as closing:
+            closing.submit(work.close).result(40)

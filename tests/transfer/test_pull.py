@@ -505,6 +505,46 @@ def test_what_a_server_gives_as_whole_studies_only_comes_so(archive: Archive, se
         assert (counts(report), report.complete) == ((5, 5, 0, 0, 0), True)
         assert kept(archive, study) == originals(one, two)
         assert report.warnings == (f"{client.name} gave {study} as a whole only.",)
+
+
+def test_whole_studies_come_where_no_instances_are_listed_either(archive: Archive, settings: Settings):
+    one = ct_series(3)
+    two = [changed(made, StudyInstanceUID=one[0].study) for made in ct_series(2)]
+    study = Resource(one[0].study)
+    server = Awkward([*one, *two], levels=("study",), lists=("studies", "studies/series"))
+    for known in (False, True):
+        with client_of(server, settings, whole_studies=known) as client:
+            report = ended(pull(client, archive, [series_of(two)], settings))
+            assert (report.missing, report.failures) == ((), ())
+            assert kept(archive, study) == originals(two)
+            report = ended(pull(client, archive, [study], settings))
+            assert (report.missing, report.complete) == ((), False)  # nothing says how many there are
+            assert kept(archive, study) == originals(one, two)
+            archive.remove(study)
+
+
+def test_of_a_server_known_to_give_whole_studies_nothing_less_is_requested(
+    archive: Archive, settings: Settings
+):
+    one = ct_series(3)
+    two = [changed(made, StudyInstanceUID=one[0].study) for made in ct_series(2)]
+    study = Resource(one[0].study)
+    server = Awkward([*one, *two], levels=("study",))
+    with client_of(server, settings, whole_studies=True) as client:
+        for asked, expected in (
+            (series_of(two), two),
+            (one[1].resource, [one[1], *two]),
+            (study, [*one, *two]),
+        ):
+            server.asked.clear()
+            report = ended(pull(client, archive, [asked], settings))
+            assert report.complete
+            assert kept(archive, study) == originals(expected)
+            retrieved = [each.path for each in server.asked if "?" not in each.path]
+            assert retrieved == [f"/studies/{study.study}"]
+        server.asked.clear()
+        assert ended(pull(client, archive, [study], settings)).complete
+        assert not [each for each in server.asked if "?" not in each.path]
         assert ended(pull(client, archive, [study], settings)).skipped == 5
         archive.remove(study)
         server.leaves_out = frozenset({one[1].instance})

@@ -165,12 +165,16 @@ def test_a_refused_login_is_told_and_sending_can_be_tried_again(
     screen.button("send-profile").select_option("basic")
     for box in screen.page.get_by_role("dialog", name="Send").get_by_role("checkbox").all():
         box.check()
+    preview = screen.page.get_by_test_id("send-preview")
+    expect(preview).to_contain_text("The receiver sees Patient's Name: ")
+    expect(preview).not_to_contain_text("Doe")
     screen.button("send-now").click()
     expect(screen.page.get_by_test_id("send-words")).to_have_text(
         f"{made} of {made} {are} on orthanc, de-identified."
     )
     assert orthanc.instance_count() == 2 * made
     screen.button("send-profile").select_option("")
+    expect(preview).to_be_hidden()
     screen.button("send-close").click()
 
 

@@ -30,7 +30,7 @@ from dicomdock.config.settings import Settings
 from dicomdock.deidentify import Deidentifier
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client
-from dicomdock.errors import MissingDependency
+from dicomdock.errors import InvalidInput, MissingDependency
 from dicomdock.sources import JsonValue
 from dicomdock.transfer.progress import Progress
 
@@ -121,6 +121,7 @@ class Cohort:
         *,
         workers: int = PROCESSES,
         seconds: float = SECONDS,
+        memory: int = 0,
         again: bool = False,
         per: Per = "series",
         cluster: Cluster | None = None,
@@ -137,6 +138,7 @@ class Cohort:
             a mapping of numbers and texts, a ``Segmentation``, a ``Volume``, or a list of these.
         workers : processes side by side, on this machine.
         seconds : for one series or study, after which its process is killed.
+        memory : bytes that each process may allocate, on Linux alone; 0 for no limit.
         again : compute everything anew.
         per : ``study`` calls it once for each study, with a list of the volumes of its series in the cohort.
         cluster : does the work, instead of this machine; its workers open the same archive and find the same
@@ -146,13 +148,15 @@ class Cohort:
         Raises
         ------
         InvalidInput
-            The function cannot be imported.
+            The function cannot be imported, or memory is limited elsewhere than on Linux.
         """
+        if memory and sys.platform != "linux":
+            raise InvalidInput("The memory of a function can be limited on Linux alone.")
         studies: dict[str, list[str]] = {}
         if per == "study":
             for item in self.items:
                 studies.setdefault(item.resource.study, []).append(item.resource.series or "")
-        chosen = FunctionRun(self._settings, function, (str(Path.cwd()), *sys.path), seconds, studies)
+        chosen = FunctionRun(self._settings, function, (str(Path.cwd()), *sys.path), seconds, studies, memory)
         with chosen.children() as children:
             digest = str(children.greeting()["digest"])[:DIGEST]
             task = f"run {'per study ' if studies else ''}{function} {digest}".rstrip()
@@ -168,7 +172,7 @@ class Cohort:
                 return run_in_threads(FunctionWork(chosen, children, seed), items, workers, {}, children.stop)
 
             options: dict[str, JsonValue] = {"function": function, "generation": generation}
-            options |= {"seconds": seconds, "workers": workers, "per": per, **noted}
+            options |= {"seconds": seconds, "memory": memory, "workers": workers, "per": per, **noted}
             report = yield from carry_out(self._outcomes, task, self.items_per(per), run, options=options)
             return replace(report, per=per)
 

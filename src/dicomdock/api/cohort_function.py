@@ -157,6 +157,8 @@ def evaluate(
         cells = dict(_cells(function(given), archive))
     except DicomdockError as error:
         return {"error": str(error)}
+    except MemoryError as error:
+        return {"error": f"There was not enough memory: {error}".rstrip(": ")[:LONGEST_REASON]}
     except Exception as error:  # noqa: BLE001 - whatever the user's function raises is the reason of this series
         return {"error": f"{type(error).__name__}: {error}"[:LONGEST_REASON]}
     if archive.saved:
@@ -242,6 +244,10 @@ def main() -> None:
     first = json.loads(reader.readline())
     with contextlib.suppress(OSError):  # where memory runs out, Linux kills this process and no other
         Path("/proc/self/oom_score_adj").write_text("1000")
+    if first["memory"]:
+        import resource as limits  # there is none on Windows
+
+        limits.setrlimit(limits.RLIMIT_DATA, (first["memory"], first["memory"]))
     sys.path[:0] = [one for one in first["path"] if one not in sys.path]
     folders: dict[str, Any] = {name: Path(path) for name, path in first["folders"].items()}
     settings = Settings(**folders, **first["settings"])

@@ -10,8 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from dicomdock.archive.adoption import Finding
-from dicomdock.archive.commit import commit
+from dicomdock.archive.commit import commit, sync_commits
 from dicomdock.archive.eviction import Retention
 from dicomdock.archive.group_commit import GroupCommit
 from dicomdock.archive.index.engine import Index
@@ -32,12 +31,10 @@ from dicomdock.archive.opening import open_archive
 from dicomdock.archive.problems import not_in_archive
 from dicomdock.archive.query_cache import QueryCache
 from dicomdock.archive.recovery import remove_deleted_files
-from dicomdock.archive.search import search
 from dicomdock.archive.side_database import SideDatabase
 from dicomdock.archive.storage.files import Files
 from dicomdock.archive.storage.local import IntegrityCheck, disk_errors, has_size
-from dicomdock.archive.store import store
-from dicomdock.archive.verification import verify
+from dicomdock.archive.storage.sessions import Session
 from dicomdock.archive.writer import ArchiveWriter
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import DicomJson
@@ -48,6 +45,7 @@ from dicomdock.errors import DamagedInstances, InvalidInput
 from dicomdock.sources import Page, Part, StoreResult, file_chunks
 
 if TYPE_CHECKING:
+    from dicomdock.archive.adoption import Finding
     from dicomdock.archive.export import Exported, Planned
     from dicomdock.archive.import_progress import ImportProgress
     from dicomdock.deidentify import Deidentifier, Report
@@ -76,7 +74,8 @@ class Archive:
         self._index = index
         self._integrity = IntegrityCheck()
         self._metadata = MetadataCache(files.root)
-        self._together = GroupCommit(files.incoming, partial(commit, files, index))
+        new_session = partial(Session, files.incoming, partial(sync_commits, files, index))
+        self._together = GroupCommit(new_session, partial(commit, files, index))
         self.retention = Retention(files, index, limit)
         self.query_cache = QueryCache(index, read_only=files.read_only)
         self.worklist = SideDatabase(index, "worklist", read_only=files.read_only)
@@ -151,6 +150,8 @@ class Archive:
         ``query.fields`` that the index does not hold are read from one file of each match, compared with its
         digest before; what is damaged is named by a warning.
         """
+        from dicomdock.archive.search import search
+
         return search(self._index, self._files.storage, self._integrity, query)
 
     def retrieve(self, resource: Resource) -> Iterator[Part]:
@@ -237,6 +238,8 @@ class Archive:
 
         Those who store at the same time share their commits.
         """
+        from dicomdock.archive.store import store
+
         with ArchiveWriter(self._files, self._index, together=self._together) as writer:
             yield from store(writer, parts, Resource(study) if study else None)
 
@@ -375,6 +378,8 @@ class Archive:
 
     def verify(self, resource: Resource | None = None) -> Iterator[Finding]:
         """Compare files with what was stored; without a resource all, and unknown files too."""
+        from dicomdock.archive.verification import verify
+
         if resource is not None and not self._is_indexed(resource):
             raise not_in_archive(resource)
         if resource is None and not self._files.read_only:

@@ -1,9 +1,10 @@
 """Commit instances: move whole temporary files into the archive and insert their rows, safe against crashes.
 
 Order: the final paths are written to a note, the note and the files synced, then under the index's write lock
-the files are renamed, the folders synced, the journal appended and synced, the rows inserted and committed. A
-crash in between leaves files without rows and the note that names them; ``recovery`` reads it. ``placement``
-says what differs for an object store.
+the files are renamed, the folders synced, the journal appended, the rows inserted and committed. A crash in
+between leaves files without rows and the note that names them; ``recovery`` reads it. So nobody waits for
+journal and index: the note lasts until both are synced, which many commits share. ``placement`` says what
+differs for an object store, whose notes say less: there each commit is synced.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from dicomdock.archive.storage.files import Files
 from dicomdock.archive.storage.journal import Removed
 from dicomdock.archive.storage.local import disk_errors
 from dicomdock.archive.storage.sessions import Announcement, Session
+from dicomdock.archive.storage.syncing import sync_files
 from dicomdock.dicom.resource import Resource
 
 
@@ -78,7 +80,9 @@ def commit(
     placing = placement(files, index)
     with disk_errors("Writing to the archive"):
         keys = {item.resource: item.key(files.storage) for item in pending}
-        with index.writing() as connection:
+        # A note does not say what a repaired row lacked.
+        synced = files.objects is not None or any(item.repair for item in pending)
+        with index.writing(synced=synced) as connection:
             there = known_rows(connection, (item.resource for item in pending))
             fresh = [item for item in pending if item.resource not in there]
             others = [item for item in pending if item.resource in there]
@@ -91,7 +95,7 @@ def commit(
             now = time.time()
             new = [item for item in placed if not item.repair]
             removed = [Removed(back)] if back else []
-            files.journal.append([*removed, *stored_records(new, origin, made_here, now)])
+            files.journal.append([*removed, *stored_records(new, origin, made_here, now)], sync=synced)
             files.reached("commit: in the journal")
             if fresh:
                 insert_instances(connection, fresh, origin=origin, made_here=made_here, at=now)
@@ -110,6 +114,17 @@ def commit(
                 item.temporary.unlink()
                 late.append((item, "conflict" if _differs(item, there) else "identical"))
     return late
+
+
+def sync_commits(files: Files, index: Index) -> None:
+    """Make durable what commits wrote to the journal and the index.
+
+    Raises
+    ------
+    OSError
+    """
+    written = (files.journal.path, index.log())
+    sync_files([path for path in written if path is not None and path.exists()])
 
 
 def _differs(item: PendingInstance, there: Mapping[Resource, tuple[int, str]]) -> bool:

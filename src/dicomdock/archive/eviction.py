@@ -13,11 +13,10 @@ from dataclasses import dataclass
 
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.queries import bytes_in, mark_sent, remove_rows, set_pinned
-from dicomdock.archive.journal_state import BATCH, uids_of
 from dicomdock.archive.problems import not_in_archive
 from dicomdock.archive.recovery import remove_deleted_files
 from dicomdock.archive.storage.files import Files
-from dicomdock.archive.storage.journal import Pinned, Sent
+from dicomdock.archive.storage.journal import BATCH, Pinned, Sent, uids_of
 from dicomdock.dicom.resource import Resource
 
 AT_ONCE = 100  # series that are looked for, and then removed, at once

@@ -45,13 +45,13 @@ class GroupCommit:
 
     Parameters
     ----------
-    incoming : the folder of the sessions.
+    new_session : makes one.
     commit : commits instances that were prepared with these notes, and returns those that another process had
         stored meanwhile.
     """
 
-    def __init__(self, incoming: Path, commit: Commit) -> None:
-        self._incoming, self._commit = incoming, commit
+    def __init__(self, new_session: Callable[[], Session], commit: Commit) -> None:
+        self._new_session, self._commit = new_session, commit
         self._lock = threading.Lock()  # for the next three
         self._waiting: list[_Ticket] = []
         self._busy = False  # a writer commits, or has been asked to
@@ -64,7 +64,7 @@ class GroupCommit:
             shared = self._shared
             if shared is not None and not shared.users and not shared.session.folder.exists():
                 shared = None  # somebody has tidied up
-            self._shared = shared = shared or _SharedSession(Session(self._incoming))
+            self._shared = shared = shared or _SharedSession(self._new_session())
             shared.users += 1
         try:
             yield shared.session

@@ -10,13 +10,21 @@ from itertools import groupby, islice
 from types import TracebackType
 from typing import Any, Self
 
-from dicomdock.archive.storage.journal import Journal, Pinned, Record, Sent, Stored, StoredInstance
+from dicomdock.archive.storage.journal import (
+    BATCH,
+    Journal,
+    Pinned,
+    Record,
+    Sent,
+    Stored,
+    StoredInstance,
+    uids_of,
+)
 from dicomdock.archive.storage.local import SUFFIX, relative_path
 from dicomdock.archive.storage.object_store import digest_in
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
 
-BATCH = 500  # instances in one record
 _TABLES = """
 create table file (path text primary key, study text, series text, instance text, size integer,
                    digest text, origin text, made_here integer, at real, remarks text,
@@ -188,11 +196,6 @@ _ALL += "order by study, series, at"
 def _recorded(row: Sequence[Any]) -> Recorded:
     resource = Resource(*row[:3])
     return Recorded(resource, row[3], row[4], row[5], bool(row[6]), row[7], tuple(json.loads(row[8])))
-
-
-def uids_of(resource: Resource) -> list[str]:
-    """Return the UIDs of a resource, from the study down."""
-    return [uid for uid in (resource.study, resource.series, resource.instance) if uid is not None]
 
 
 def path_of(resource: Resource) -> str:

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dicomdock.archive.index.connection import Connection, Row
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.queries import known_rows, mark_sent, set_pinned, within
 from dicomdock.archive.index.schema import ALL_LEVELS
-from dicomdock.archive.journal_state import (
-    JournalState,
-    Recorded,
-    records_of,
-    stored_records,
-    uids_of,
-)
 from dicomdock.archive.storage.files import Files
-from dicomdock.archive.storage.journal import Pinned, Record, Sent
+from dicomdock.archive.storage.journal import Pinned, Record, Sent, uids_of
 from dicomdock.archive.storage.local import disk_errors
 from dicomdock.dicom.resource import Resource
+
+if TYPE_CHECKING:
+    from dicomdock.archive.journal_state import Recorded
 
 GROWN = 4 << 20  # bytes by which a journal has more than doubled before it is compacted
 _UIDS = ('study."StudyInstanceUID"', 'series."SeriesInstanceUID"', 'instance."SOPInstanceUID"')
@@ -46,6 +42,8 @@ def see_journal(files: Files, index: Index) -> None:
         _repeat_last(files, index)
     if 0 < size <= 2 * journal.compacted_size() + GROWN:
         return
+    from dicomdock.archive.journal_state import JournalState, records_of
+
     with disk_errors("Writing the archive's journal"), index.writing() as connection:
         if size > 0:
             with JournalState(journal) as state:
@@ -87,6 +85,8 @@ def _is_indexed(connection: Connection, record: Mapping[str, Any]) -> bool:
 
 def records_of_index(connection: Connection) -> Iterator[Record]:
     """Return the records that amount to what the index holds."""
+    from dicomdock.archive.journal_state import stored_records
+
     yield from stored_records(map(_recorded, connection.each(_STORED)))
     for server, at, *uids in connection.each(_SENT):
         yield Sent(server, [uids], at)
@@ -97,6 +97,8 @@ def records_of_index(connection: Connection) -> Iterator[Record]:
 
 
 def _recorded(row: Row) -> Recorded:
+    from dicomdock.archive.journal_state import Recorded
+
     study, series, instance, size, digest, origin, made_here, at, text = row
     remarks = tuple(text.split("\n")) if text else ()
     return Recorded(Resource(study, series, instance), size, digest, origin, bool(made_here), at, remarks)

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
-from dicomdock.config.sqlite import use_write_ahead_log
+from dicomdock.config.sqlite import make_private, use_write_ahead_log
 from dicomdock.dicom.json_model import DicomJson
 
 FORMAT = 1  # of what is cached; another one when files are described otherwise
@@ -99,6 +99,7 @@ class MetadataCache:
         return self._connection
 
     def _open(self) -> sqlite3.Connection:
+        make_private(self._path)
         connection = sqlite3.connect(self._path, timeout=LOCK_TIMEOUT, check_same_thread=False)
         try:
             use_write_ahead_log(connection, LOCK_TIMEOUT)

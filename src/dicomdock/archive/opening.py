@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
-import tempfile
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -12,21 +12,23 @@ from pathlib import Path
 
 from dicomdock.archive.index.engine import FILE, Index
 from dicomdock.archive.index.migrations import MIGRATIONS, migrate, version_of
+from dicomdock.archive.index.schema import TABLES
+from dicomdock.archive.index_faults import Fault, Judge, has_studies, is_unfinished, seen_whole
 from dicomdock.archive.journal_upkeep import see_journal
-from dicomdock.archive.rebuild import Fault, has_studies, is_unfinished, rebuild, seen_whole
 from dicomdock.archive.recovery import recover
 from dicomdock.archive.storage.files import Files
+from dicomdock.archive.storage.journal import private_file
 from dicomdock.archive.storage.local import disk_errors
-from dicomdock.archive.storage.object_cache import ObjectCache
-from dicomdock.archive.storage.object_store import ObjectStore
 from dicomdock.config.home import private_folder
 from dicomdock.config.settings import Settings
 from dicomdock.errors import ArchiveError, IndexDamaged
 
 log = logging.getLogger(__name__)
 
-SEEN = "archives"  # file of the state folder: the folders in which instances have been stored
+SEEN = "archives"  # file of the state folder: the folders, and the mounted disks, with instances in them
 _LATEST = len(MIGRATIONS)
+_ALL = {table.name for table in TABLES}
+_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 
 
 def open_archive(settings: Settings) -> tuple[Files, Index]:
@@ -41,6 +43,9 @@ def open_archive(settings: Settings) -> tuple[Files, Index]:
     seen = settings.state / SEEN
     objects = None
     if settings.object_store:
+        from dicomdock.archive.storage.object_cache import ObjectCache
+        from dicomdock.archive.storage.object_store import ObjectStore
+
         cache = ObjectCache(settings.archive / "cache", settings.cache_limit)
         objects = ObjectStore(settings.object_store, cache)
     first = partial(_remember, seen, settings.archive)
@@ -48,6 +53,8 @@ def open_archive(settings: Settings) -> tuple[Files, Index]:
     if objects is not None and settings.database.startswith("postgresql"):
         # Others add to the same archive on other machines, of which a journal here would know nothing.
         files.journal = replace(files.journal, read_only=True)
+    if objects is None:
+        _see_that_it_is_mounted(files, seen)
     if files.read_only:
         return files, _read_only_index(settings, files)
     if objects is None and not files.folder.is_dir():
@@ -57,9 +64,9 @@ def open_archive(settings: Settings) -> tuple[Files, Index]:
     try:
         fault = partial(_fault, files, index)
         if seen_whole(index, fault) is not None:
-            rebuild(files, index, fault)
+            _rebuild(files, index, fault)
         files.reached("open: index ready")
-        index.on_damage = lambda inode: rebuild(files, index, partial(fault, damaged=inode))
+        index.on_damage = lambda inode: _rebuild(files, index, fault, inode)
         try:
             _finish(files, index)
         except IndexDamaged:  # which has been rebuilt
@@ -71,13 +78,19 @@ def open_archive(settings: Settings) -> tuple[Files, Index]:
     return files, index
 
 
+def _rebuild(files: Files, index: Index, fault: Judge, damaged: int | None = None) -> None:
+    from dicomdock.archive.rebuild import rebuild  # seldom needed, and with much of its own
+
+    rebuild(files, index, fault, damaged)
+
+
 def _finish(files: Files, index: Index) -> None:
     recover(files, index)
     if not files.journal.read_only:
         see_journal(files, index)
 
 
-def _fault(files: Files, index: Index, *, damaged: int | None = None) -> Fault | None:
+def _fault(files: Files, index: Index, damaged: int | None) -> Fault | None:
     """Return what is wrong with an index, after it was migrated where possible.
 
     Parameters
@@ -89,6 +102,8 @@ def _fault(files: Files, index: Index, *, damaged: int | None = None) -> Fault |
     try:
         migrate(index)
         with index.reading() as connection:
+            if connection.dialect == "sqlite" and not {*connection.column(_TABLES)} >= _ALL:
+                return "damaged"
             # Who knows of files that could not be deleted is empty, not lost.
             found = connection.first("SELECT id FROM study LIMIT 1") or connection.first(
                 "SELECT path FROM doomed LIMIT 1"
@@ -127,10 +142,30 @@ def _see_that_none_is_lost(settings: Settings, files: Files, seen: Path) -> None
         )
 
 
+def _see_that_it_is_mounted(files: Files, seen: Path) -> None:
+    """See that a folder which was the mount point of a disk with instances is one still.
+
+    Raises
+    ------
+    ArchiveError
+        It is empty, and no mount point: what is stored there would be hidden once the disk is mounted.
+    """
+    if files.folder.is_mount():
+        if not files.storage.is_empty():
+            _remember(seen, files.folder)
+    elif str(files.folder) in _remembered(seen) and files.storage.is_empty():
+        raise ArchiveError(
+            f"The archive's folder {files.folder} is empty, and was a disk of its own when instances were "
+            "stored there: it is not mounted.",
+            remedy=f"Mount it; or, if the disk is lost, delete the line {files.folder} in {seen}.",
+        )
+
+
 def _warn_of_none(files: Files, index: Index) -> None:
     """Warn where no instance is there at all, as in the mount point of a disk that is not mounted.
 
-    It is not an error: whoever lost the files begins with an empty folder, and retrieves them into it.
+    It is not an error: whoever lost the files begins with an empty folder, and retrieves them into it. Where
+    it is known to have been a mount point, ``_see_that_it_is_mounted`` has raised one.
     """
     if files.objects is not None or not files.storage.is_empty():
         return
@@ -167,6 +202,8 @@ def _read_only_index(settings: Settings, files: Files) -> Index:
 
 def _copied_index(files: Files) -> Index:
     """Return a copy of an index that is of an earlier version, has a log, is damaged or is missing."""
+    import tempfile
+
     folder = Path(tempfile.mkdtemp(prefix="dicomdock-index-"))
     index = Index("", folder)
     index.on_close = partial(shutil.rmtree, folder, ignore_errors=True)
@@ -178,7 +215,7 @@ def _copied_index(files: Files) -> Index:
                     shutil.copyfile(source, folder / f"{FILE}{ending}")
         fault = partial(_fault, files, index)
         if seen_whole(index, fault) is not None:
-            rebuild(files, index, fault)
+            _rebuild(files, index, fault)
     except BaseException:
         index.close()
         raise
@@ -198,5 +235,5 @@ def _remember(seen: Path, root: Path) -> None:
         return
     with suppress(OSError):
         private_folder(seen.parent)
-        with seen.open("a", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(f"{root}\n")
+        with private_file(seen, os.O_APPEND) as file:
+            file.write(f"{root}\n".encode("utf-8", "surrogateescape"))

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.engine import Index
@@ -20,8 +20,10 @@ from dicomdock.archive.index.schema import deletions, uploads
 from dicomdock.archive.pending import PendingInstance
 from dicomdock.archive.storage.files import Files
 from dicomdock.archive.storage.local import LocalFolder
-from dicomdock.archive.storage.object_store import ObjectStore
 from dicomdock.archive.storage.syncing import sync_files
+
+if TYPE_CHECKING:
+    from dicomdock.archive.storage.object_store import ObjectStore
 
 STALE = 86400.0  # seconds after which an upload of another machine is given up for dead
 _OF_SESSION = "SELECT path FROM upload WHERE session = ?"

@@ -9,15 +9,16 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from dicomdock.archive.adoption import BATCH, adopt, insert_recorded
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.migrations import migrate
 from dicomdock.archive.index.queries import known_rows, mark_sent, set_pinned, summary_of
+from dicomdock.archive.index_faults import MARK, Judge
 from dicomdock.archive.journal_state import JournalState, Recorded
 from dicomdock.archive.pending import PendingInstance
 from dicomdock.archive.recovery import finish_announced
@@ -27,25 +28,12 @@ from dicomdock.archive.storage.sessions import NOTE, Announcement
 from dicomdock.config.lock import FileLock
 from dicomdock.dicom.header import SERIES, SOP_INSTANCE, STUDY, Header
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import ArchiveError, ArchiveLocked, ArchiveTooNew, NoSpace
 
 log = logging.getLogger(__name__)
-MARK = "rebuilding"
-Fault: TypeAlias = Literal["damaged", "missing", "not whole"]
 REPORT_EVERY = 2.0  # seconds between two messages of the progress
 
 
-def has_studies(files: Files) -> bool:
-    """Return whether there are folders of studies, whatever the index says."""
-    return not files.storage.is_empty()
-
-
-def is_unfinished(index: Index) -> bool:
-    """Return whether a rebuild was begun and not ended."""
-    return (index.folder / MARK).exists()
-
-
-def rebuild(files: Files, index: Index, fault: Callable[[], Fault | None]) -> None:
+def rebuild(files: Files, index: Index, fault: Judge, damaged: int | None = None) -> None:
     """Fill the index from the files and the journal.
 
     One process does it; others that ask for it meanwhile wait until it is done.
@@ -53,6 +41,8 @@ def rebuild(files: Files, index: Index, fault: Callable[[], Fault | None]) -> No
     Parameters
     ----------
     fault : returns what is wrong with the index, None once nothing is.
+    damaged : inode of the file that SQLite called damaged, if it did. That counts for nothing where another
+        process is rebuilding the index: it fails so too while files are moved.
 
     Raises
     ------
@@ -60,9 +50,14 @@ def rebuild(files: Files, index: Index, fault: Callable[[], Fault | None]) -> No
         The files cannot be read, or the index cannot be written.
     """
     mark = index.folder / MARK
-    with disk_errors("Rebuilding the index"), FileLock(index.folder / f"{MARK}.lock").held():
+    lock = FileLock(index.folder / f"{MARK}.lock")
+    with disk_errors("Rebuilding the index"), ExitStack() as leaving:
+        if not lock.acquire():
+            lock.acquire(wait=True)
+            damaged = None
+        leaving.callback(lock.release)
         index.disconnect()
-        found = fault()
+        found = fault(damaged)
         if found is None:  # another process was faster
             return
         mark.touch(mode=0o600)
@@ -94,28 +89,6 @@ def rebuild(files: Files, index: Index, fault: Callable[[], Fault | None]) -> No
         )
     if lost_lines:
         log.warning("%d records of %s are damaged and were passed over.", lost_lines, files.journal.path)
-
-
-def seen_whole(index: Index, fault: Callable[[], Fault | None]) -> Fault | None:
-    """Return what is wrong with an index; looked at again where another process moved its file meanwhile.
-
-    SQLite fails in many ways while the files of a database that it has open are renamed.
-
-    Raises
-    ------
-    ArchiveTooNew, ArchiveLocked, NoSpace, ArchiveError
-    """
-    before = index.inode()
-    try:
-        return fault()
-    except (ArchiveTooNew, ArchiveLocked, NoSpace):
-        raise
-    except ArchiveError:
-        with FileLock(index.folder / f"{MARK}.lock").held():
-            if index.inode() == before:
-                raise
-        index.disconnect()
-        return fault()
 
 
 def _move_aside(index: Index) -> Path:

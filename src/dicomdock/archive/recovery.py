@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from dicomdock.archive.adoption import BATCH, read_instance
+from dicomdock.archive.commit import sync_commits
 from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.queries import known_rows
 from dicomdock.archive.pending import PendingInstance, insert_instances, replace_rows, stored_records
 from dicomdock.archive.placement import deletable, give_up, session_of, stale_sessions
 from dicomdock.archive.storage.files import Files
-from dicomdock.archive.storage.journal import Removed
+from dicomdock.archive.storage.journal import Removed, Stored
 from dicomdock.archive.storage.local import COPY, disk_errors
-from dicomdock.archive.storage.object_store import DELETED_AT_ONCE
 from dicomdock.archive.storage.sessions import NOTE, Announcement, abandoned
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import WireError
+
+_STORED = "SELECT origin, made_here, added FROM instance WHERE id = ?"
 
 
 def recover(files: Files, index: Index) -> None:
@@ -56,6 +58,8 @@ def finish_announced(files: Files, index: Index, announced: Announcement, *, ali
     ----------
     alive : the process that wrote the note may still be at work.
     """
+    from dicomdock.archive.adoption import BATCH, read_instance
+
     origin, made_here = announced.origin, announced.made_here
     moved: list[PendingInstance] = []
     for path, digest in announced.digests.items():
@@ -84,10 +88,27 @@ def finish_announced(files: Files, index: Index, announced: Announcement, *, ali
             others = [one for one in some if one.resource in there and announced.digests[one.relative_path]]
             exchanged = [one for one in others if there[one.resource][1] != one.digest]
             now = time.time()
-            files.journal.append(stored_records([*fresh, *exchanged], origin, made_here, now))
+            files.journal.append(
+                [
+                    *stored_records([*fresh, *exchanged], origin, made_here, now),
+                    *_recorded_again(connection, [one for one in others if one not in exchanged], there),
+                ]
+            )
             insert_instances(connection, fresh, origin=origin, made_here=made_here, at=now)
             replaced = [(there[one.resource][0], one) for one in exchanged]
             replace_rows(connection, replaced, origin=origin, made_here=made_here, at=now)
+    sync_commits(files, index)  # rows that were there may not have been on the disk
+
+
+def _recorded_again(
+    connection: Connection, indexed: Sequence[PendingInstance], there: Mapping[Resource, tuple[int, str]]
+) -> Iterator[Stored]:
+    """Return the records of instances that have rows: a power cut may have taken those alone."""
+    for one in indexed:
+        row = connection.first(_STORED, there[one.resource][0])
+        assert row is not None
+        origin, made_here, at = row
+        yield from stored_records([one], origin, bool(made_here), at)
 
 
 def remove_deleted_files(files: Files, index: Index) -> None:
@@ -99,6 +120,8 @@ def remove_deleted_files(files: Files, index: Index) -> None:
         with index.writing() as connection:
             _discard(files, connection, connection.column("SELECT path FROM doomed"))
         return
+    from dicomdock.archive.storage.object_store import DELETED_AT_ONCE
+
     more = True
     while more:  # the store is asked under the lock: others wait for so many only
         with index.writing() as connection:
@@ -122,6 +145,8 @@ def _discard(files: Files, connection: Connection, keys: Sequence[str]) -> int:
 
 def _finish_replacements(files: Files, index: Index) -> None:
     """Bring the rows of files up to date that an earlier version exchanged before a crash."""
+    from dicomdock.archive.adoption import read_instance
+
     with index.writing() as connection:
         replaced: list[tuple[int, PendingInstance]] = []
         for path, number, digest in connection.all("SELECT path, instance, digest FROM replacing"):

@@ -8,6 +8,7 @@ received.
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -19,13 +20,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from dicomdock.archive.commit import commit, prepare
+from dicomdock.archive.commit import commit, prepare, sync_commits
 from dicomdock.archive.group_commit import GroupCommit
 from dicomdock.archive.index.attributes import WANTED
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.queries import digests, known_rows
 from dicomdock.archive.pending import AddStatus, PendingInstance
 from dicomdock.archive.storage.files import Files
+from dicomdock.archive.storage.journal import private_file
 from dicomdock.archive.storage.local import disk_errors, mapped
 from dicomdock.archive.storage.sessions import Session
 from dicomdock.archive.storage.syncing import begin_sync
@@ -108,7 +110,9 @@ class ArchiveWriter:
             files.check_space()
             self._leaving = ExitStack()
             self._session = (
-                self._leaving.enter_context(together.session()) if together else Session(files.incoming)
+                self._leaving.enter_context(together.session())
+                if together
+                else Session(files.incoming, partial(sync_commits, files, index))
             )
         self._together = together
         self._lock = threading.Lock()
@@ -233,7 +237,7 @@ class ArchiveWriter:
         digest = hashlib.sha256()
         size = 0
         beginning: list[bytes] = []
-        with disk_errors("Writing to the archive"), path.open("xb", buffering=0) as file:
+        with disk_errors("Writing to the archive"), private_file(path, os.O_EXCL) as file:
             for chunk in part.chunks():
                 if size < HEAD:
                     beginning.append(bytes(memoryview(chunk)[: HEAD - size]))
@@ -347,7 +351,7 @@ class ArchiveWriter:
                     outcomes = commit(
                         self._files, self._index, group, [note], origin=origin, made_here=made_here
                     )
-                self._session.finished(note)
+                self._session.finished(note, sum(item.size for item in group))
                 # One group is committed at a time, and flush reads this only when none is.
                 self._late += [AddResult(one.resource, status, one.size) for one, status in outcomes]
         except BaseException as error:  # noqa: BLE001 - the job boundary: raised by register and flush
@@ -360,10 +364,10 @@ def _remarks(header: Header, length: int | None, size: int) -> Iterator[str]:
     """Return what is odd about the bytes of an instance, which is recorded with it."""
     if trailing := header.trailing:
         yield f"{trailing} {'byte follows' if trailing == 1 else 'bytes follow'} its data set."
-    if header.unknown_vr:
+    if header.obstacle:
         yield (
-            f"{header.unknown_vr} has a VR that does not exist; "
-            "what follows it is not among the metadata, and pixels behind it are not shown."
+            f"{header.obstacle}; what follows it is not among the metadata, "
+            "and pixels behind it are not shown."
         )
     if length is not None and length != size:
         yield f"It was declared to have {length} bytes, but {size} came."

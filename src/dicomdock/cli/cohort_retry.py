@@ -77,7 +77,8 @@ def _work(
         seconds = float(str(options.get("seconds") or 600.0))
         per: Per = "study" if options.get("per") == "study" else "series"
         function = str(options["function"])
-        return cohort.running(function, workers=workers, seconds=seconds, per=per, noted=noted)
+        memory = int(str(options.get("memory") or 0))
+        return cohort.running(function, workers=workers, seconds=seconds, memory=memory, per=per, noted=noted)
     deidentifier, noted = _deidentifier(console, options)
     if kind == "export":
         return cohort.exporting(

@@ -144,6 +144,10 @@ def run(
             show_default=False,
         ),
     ] = None,
+    memory: Annotated[
+        float,
+        typer.Option(metavar="GB", min=0, help="Memory that each process may allocate (Linux); 0: no limit."),
+    ] = 0,
     per_study: Annotated[
         bool,
         typer.Option("--per-study", help="Call it once for each study, with a list of its volumes."),
@@ -169,6 +173,7 @@ def run(
                 function,
                 workers=workers,
                 seconds=seconds,
+                memory=int(memory * 1e9),
                 again=again,
                 per="study" if per_study else "series",
                 cluster=there,

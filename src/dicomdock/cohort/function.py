@@ -29,6 +29,7 @@ class FunctionRun:
     path : folders in which modules are looked for first.
     seconds : for one series or study.
     studies : for a function that receives all of a study: its UID -> its series; empty for one of series.
+    memory : bytes that each of its processes may allocate; 0 for no limit but the machine's. Linux alone.
     """
 
     settings: Settings
@@ -36,6 +37,7 @@ class FunctionRun:
     path: tuple[str, ...]
     seconds: float
     studies: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    memory: int = 0
 
     def children(self) -> Children:
         """Return the processes that it runs in."""
@@ -47,6 +49,7 @@ class FunctionRun:
             "function": self.function,
             "path": list(self.path),
             "seconds": self.seconds,
+            "memory": self.memory,
         }
         return Children((sys.executable, "-m", PROCESS), first)
 

@@ -40,6 +40,7 @@ class Dialect:
     fields : how includefield is written: repeated, comma list, or never sent.
     root_levels : levels that can be searched without naming the study.
     retrieve_level : the highest level that one request can retrieve; ``instance`` is ``bulk_retrieve=0``.
+    whole_studies : only whole studies can be retrieved, neither a series nor an instance.
     any_transfer_syntax : ``transfer-syntax=*`` may be asked for.
     single_part : instances come only as a single ``application/dicom`` body.
     wado_uri : path or address of WADO-URI relative to the base URL; empty where there is none.
@@ -72,6 +73,7 @@ class Dialect:
     fields: Literal["repeat", "comma", "never"] = "repeat"
     root_levels: tuple[str, ...] = ("studies", "series", "instances")
     retrieve_level: Literal["study", "series", "instance"] = "study"
+    whole_studies: bool = False
     any_transfer_syntax: bool = True
     single_part: bool = False
     wado_uri: str = ""

@@ -132,8 +132,21 @@ def _close_files(folder: Path) -> None:
         return
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name in _LEFT_ALONE or not entry.is_file(follow_symlinks=False):
-                continue
-            status = entry.stat(follow_symlinks=False)
-            if status.st_mode & OTHERS and status.st_uid == os.geteuid():
-                Path(entry.path).chmod(stat.S_IMODE(status.st_mode) & ~OTHERS)
+            if entry.name not in _LEFT_ALONE:
+                close_file(Path(entry.path))
+
+
+def close_file(path: Path) -> None:
+    """Take a file of the user from everybody else; what is a link, or not there, is left alone.
+
+    Raises
+    ------
+    OSError
+        It cannot be changed.
+    """
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return
+    if stat.S_ISREG(status.st_mode) and status.st_mode & OTHERS and status.st_uid == os.geteuid():
+        path.chmod(stat.S_IMODE(status.st_mode) & ~OTHERS)

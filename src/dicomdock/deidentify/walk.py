@@ -22,7 +22,7 @@ from pydicom.tag import BaseTag
 from dicomdock.deidentify import dummies
 from dicomdock.deidentify.codes import clean_code
 from dicomdock.deidentify.content import CONTENT_SEQUENCES, identifies
-from dicomdock.deidentify.descriptors import safe_words
+from dicomdock.deidentify.descriptors import is_code, safe_words
 from dicomdock.deidentify.identity import Identity
 from dicomdock.deidentify.private import PrivateRules
 from dicomdock.deidentify.profile import CLEAN_STRUCTURED_CONTENT, RETAIN_SAFE_PRIVATE
@@ -123,6 +123,8 @@ class Walk:
                 return step, self._sequence(source[tag], name, keyword, numbers=numbers)
             if raw is not None and self._may_stay(_readable(source, raw, vr), vr):
                 return step, raw if _is_portable(raw) else source[tag]
+            if vr == "CS" and raw is not None and (codes := self._codes(_readable(source, raw, vr))):
+                return "words", DataElement(tag, vr, codes)
             step = rule.otherwise if rule.otherwise not in ("keep", "pass") else "remove"
         if step == "shift" and vr == "TM":
             return self._done(source, tag, vr, Rule("keep", rule.otherwise), name, keyword, numbers=numbers)
@@ -219,6 +221,16 @@ class Walk:
             return uid
         return self.pseudonyms.uid(uid)
 
+    def _codes(self, element: Element) -> list[str]:
+        """Return code strings with a dummy for each that is not one or names somebody; empty if all do."""
+        values = [one.strip(" \0") for one in _text(element.value).split("\\")]
+        if not any(one and self._is_code(one) for one in values):
+            return []
+        return [one if self._is_code(one) else dummies.dummy("CS") for one in values]
+
+    def _is_code(self, value: str) -> bool:
+        return is_code(value, self.identity.words) and not self.identity.is_named_in_code(value)
+
     def _may_stay(self, element: Element, vr: str) -> bool:
         """Return whether a value is what its attribute is for, and names nobody."""
         value = element.value
@@ -232,7 +244,7 @@ class Walk:
                 return False
             return not self.identity.is_named_in(_text(value))
         if stated == "CS" or vr == "CS":
-            return not self.identity.is_named_in_code(_text(value))
+            return all(map(self._is_code, _text(value).split("\\")))
         return not isinstance(value, bytes) or len(value) <= _most_bytes(element.tag, vr)
 
 

@@ -70,7 +70,7 @@ class ElementReader:
         "_sequence_key",
         "_size",
         "_wanted",
-        "unknown_vr",
+        "obstacle",
     )
 
     def __init__(
@@ -86,8 +86,8 @@ class ElementReader:
         self._keys, self._numbers, self._item_keys, self._sequence_key = _wanted_keys(wanted, form.big)
         self._raw, self._items, self._wanted = raw, items, wanted
         self._at, self._before, self._pixels = 0, 0, False
-        self.unknown_vr = ""
-        """The first element whose VR is none, which ends the reading of pydicom."""
+        self.obstacle = ""
+        """What ends the reading of pydicom before the end of the data set; empty for nothing."""
 
     def data_set(self, position: int) -> int:
         """Collect the wanted elements and follow the rest to the end; return the number of trailing bytes."""
@@ -157,8 +157,10 @@ class ElementReader:
                     group = key >> 16 if big else key & 0xFFFF
                     if group == _PIXEL_GROUP:
                         self._pixels = self._pixels or form.tag(key) in PIXEL_TAGS
-                    elif group == 0 and raw:
-                        raise Malformed("an element of group 0 is in the data set")
+                    elif key == form.item_end:  # others of a defined length are passed over
+                        self._meet(form.tag(key), "stands in no sequence")
+                    elif group == 0 and raw and not any(data[position : position + 8]):
+                        raise Malformed("zeros are in the place of elements")
                 position = end
         finally:
             self._at, self._before = position, before
@@ -172,14 +174,19 @@ class ElementReader:
     def _undefined(self, key: int, vr: bytes, position: int) -> int:
         """Pass over a value of undefined length, and return where it ends."""
         form = self._form
-        if key in (form.item, form.item_end, form.sequence_end):
-            return position  # stray
         tag = form.tag(key)
+        if key in (form.item, form.item_end, form.sequence_end):
+            self._meet(tag, "stands in no sequence")
+            return position
         if tag >> 16 != _PIXEL_GROUP:
             return self._top_sequence(position, vr, tag)
         end = self._fragments(position)
         self._pixels = True
         return end
+
+    def _meet(self, tag: int, fault: str) -> None:
+        """Record an obstacle, if it is the first."""
+        self.obstacle = self.obstacle or f"({tag >> 16:04X},{tag & 0xFFFF:04X}) {fault}"
 
     def _is_behind(self, position: int, pixels: bool, before: int, error: Exception) -> bool:
         """Return whether what cannot be read as an element is something behind the data set."""
@@ -236,7 +243,7 @@ class ElementReader:
             if found[2] != UNDEFINED and self.is_plausible(found[1] + found[2], tag, True):
                 # pydicom takes what has no two capital letters as Implicit VR.
                 if not (vr.isalpha() and vr.isupper()) and found != (b"", position + 8, length):
-                    self.unknown_vr = self.unknown_vr or f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+                    self._meet(tag, "has a VR that does not exist")
                 return key, *found
         if long == UNDEFINED:
             return key, b"UN", position + 12, long

@@ -59,7 +59,8 @@ class Header:
     transfer_syntax : UID; empty where the file does not state it.
     byteorder : of binary values.
     trailing : bytes behind the end of the data set.
-    unknown_vr : the first element whose VR is not two capital letters, such as ``(0019,1001)``; may be empty.
+    obstacle : what ends the reading of pydicom before the end of the data set, such as ``(0019,1001) has a VR
+        that does not exist``; may be empty.
     """
 
     raw: Raw
@@ -67,7 +68,7 @@ class Header:
     transfer_syntax: str = ""
     byteorder: str = "little"
     trailing: int = 0
-    unknown_vr: str = ""
+    obstacle: str = ""
 
     def uid(self, tag: int) -> str:
         """Return a UID without its padding, empty where there is none."""

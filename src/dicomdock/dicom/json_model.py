@@ -255,7 +255,7 @@ def from_dataset(
     """Return a pydicom data set in the DICOM JSON model, bulk data as addresses.
 
     A value that is not what its VR requires is written as the text that it is, or left out; it never costs
-    the other values. Group lengths and the file meta information are left out.
+    the other values. Group lengths, commands and the file meta information are left out.
 
     Parameters
     ----------
@@ -275,7 +275,7 @@ def from_dataset(
     little = dataset.original_encoding[1] is not False
     found: dict[str, JsonValue] = {}
     for tag in sorted(dataset.keys()):
-        if tag.element == 0 or tag.group <= 2:
+        if tag.element == 0 or tag.group <= 2 or tag.group == 0xFFFE:  # which is a delimiter gone astray
             continue
         name = f"{tag:08X}"
         vr = _vr_of(dataset, tag, signed)

@@ -166,14 +166,14 @@ def walk(data: Buffer, size: int, wanted: Wanted = IDENTITY) -> Header | None:
     raw: dict[int, bytes] = {}
     items: list[Raw] = []
     try:
-        syntax, byteorder, trailing, unknown_vr = _walk(data, size, wanted, raw, items)
+        syntax, byteorder, trailing, obstacle = _walk(data, size, wanted, raw, items)
     except Beyond:
         return None
     except Cut as error:
         raise WireError(f"The DICOM file is cut off {error}.") from None
     except Malformed as error:
         raise WireError(f"The DICOM file cannot be read: {error}.") from None
-    return Header(raw, items, syntax, byteorder, trailing, unknown_vr)
+    return Header(raw, items, syntax, byteorder, trailing, obstacle)
 
 
 def _walk(
@@ -200,7 +200,7 @@ def _walk(
     form = _form(data, start, size, syntax)
     reader = ElementReader(data, size, form, wanted, raw, items)
     trailing = reader.data_set(start)
-    return syntax, "big" if form.big else "little", trailing + behind, reader.unknown_vr
+    return syntax, "big" if form.big else "little", trailing + behind, reader.obstacle
 
 
 def _meta(data: Buffer, size: int, found: dict[int, bytes]) -> int:

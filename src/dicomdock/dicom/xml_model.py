@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
-from xml.etree import ElementTree as ET
-from xml.sax.saxutils import escape
+from typing import TYPE_CHECKING, Final
 
 from dicomdock.dicom.dictionary import keyword_of
 from dicomdock.dicom.json_model import (
@@ -24,11 +22,16 @@ from dicomdock.dicom.json_model import (
 )
 from dicomdock.errors import WireError
 
+if TYPE_CHECKING:
+    from xml.etree import ElementTree as ET
+
 NAMESPACE: Final = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
 NAME_PARTS: Final = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")
 _TAG = re.compile(r"[0-9A-Fa-f]{8}\Z")
 _VR = re.compile(r"[A-Z]{2}\Z")
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_IN_TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})
+_IN_ATTRIBUTE = _IN_TEXT | str.maketrans({'"': "&quot;", "\n": "&#10;", "\t": "&#9;"})
 _TEXT: Final = frozenset({"LT", "ST", "UT"})  # blanks at the beginning are significant (PS3.5 Table 6.2-1)
 
 
@@ -126,11 +129,11 @@ def _name(value: JsonValue) -> Iterator[str]:
 
 
 def _text(value: str) -> str:
-    return escape(_NOT_XML.sub("\ufffd", value), {"\r": "&#13;"})
+    return _NOT_XML.sub("\ufffd", value).translate(_IN_TEXT)
 
 
 def _attribute_text(value: str) -> str:
-    return escape(_NOT_XML.sub("\ufffd", value), {'"': "&quot;", "\r": "&#13;", "\n": "&#10;", "\t": "&#9;"})
+    return _NOT_XML.sub("\ufffd", value).translate(_IN_ATTRIBUTE)
 
 
 def from_xml(body: bytes, *, what: str = "the answer") -> DicomJson:
@@ -141,6 +144,8 @@ def from_xml(body: bytes, *, what: str = "the answer") -> DicomJson:
     WireError
         It is not well-formed, or declares a document type (which could make it grow without bound).
     """
+    from xml.etree import ElementTree as ET
+
     if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
         raise WireError(
             f"The server answered {what} with XML that declares a document type, which is refused."

@@ -63,6 +63,10 @@ class Client(DicomSource):
         """The server's dialect as known now; ``retrieve_level`` is what comes in one stream."""
         return self.session.dialect
 
+    def wait_when_asked(self) -> None:
+        """Wait from now on where the server answers with Retry-After, as transfers do; else tries are few."""
+        self.session.http.wait_when_asked()
+
     def search(self, query: Query) -> Iterator[Page]:
         """Find studies, series or instances."""
         return search.search(self.session, query)

@@ -19,8 +19,9 @@ from dicomdock.dicom.query import Query, SearchLevel
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicom.uid import UID_KEYWORDS
 from dicomdock.dicomweb.key_checks import SAMPLE, kind_of
-from dicomdock.dicomweb.listing import Listing, NoSuchList, list_values
+from dicomdock.dicomweb.listing import Listing
 from dicomdock.dicomweb.metadata import request_metadata
+from dicomdock.dicomweb.search_request import ListRequests, NoSuchList, list_values
 from dicomdock.dicomweb.typed_names import as_standard, search_typed, typed_keys
 from dicomdock.errors import InvalidInput, ServerFault, TransactionError, UnsupportedByServer, WireError
 from dicomdock.sources import DicomJson, Match, Page
@@ -182,7 +183,7 @@ def _list(session: Session, query: Query, path: str, in_path: Sequence[str] = ()
     NoSuchList
         The server has no such list.
     """
-    listing = Listing(session, query, path, frozenset(in_path))
+    listing = Listing(ListRequests(session, query, path, frozenset(in_path)))
     if (key := listing.value_list) and not _takes_lists(session, key):
         yield from _window(query, _one_by_one(session, query, key))
         return
@@ -200,14 +201,14 @@ def _list(session: Session, query: Query, path: str, in_path: Sequence[str] = ()
     elif key:
         yield from _window(query, _one_by_one(session, query, key))
     elif misread := _misread(session, listing):
-        local = Listing(session, query, path, frozenset(in_path), local=misread)
+        local = Listing(ListRequests(session, query, path, frozenset(in_path), local=misread))
         pages = local.pages()
         first = next(pages)
         if not local.seen and query.level != "studies":
             raise _empty(session, query, path)
         yield from _reported(session, chain((first,), pages), misread)
     elif query.level != "studies" and (
-        not listing.sent or not _lists_all(session, query.level, path, in_path)
+        not listing.requests.sent or not _lists_all(session, query.level, path, in_path)
     ):
         raise _empty(session, query, path)
     else:
@@ -312,23 +313,23 @@ def _misread(session: Session, listing: Listing) -> set[str]:
     key is checked once a session by a study that the server has listed; built-in dialects are trusted.
     """
     query = listing.query
-    keys = {key for key in listing.sent if query.level == "studies" or key not in _HIERARCHY}
-    if not keys or listing.local:
+    keys = {key for key in listing.requests.sent if query.level == "studies" or key not in _HIERARCHY}
+    if not keys or listing.requests.local:
         return set()
-    if listing.in_path:
+    if listing.requests.in_path:
         return keys
     if session.dialect.name != "standard":
         return set()
     kinds = {key: kind for key in keys if "." not in key and (kind := kind_of(query.criteria[key]))}
     unknown = [key for key, kind in kinds.items() if (query.level, key, kind) not in session.key_checks.known]
     rows = (
-        _rows(session, Query(query.level, fields=tuple(unknown), limit=SAMPLE), listing.path)
+        _rows(session, Query(query.level, fields=tuple(unknown), limit=SAMPLE), listing.requests.path)
         if unknown
         else []
     )
 
     def ask(keyword: str, value: str) -> Sequence[DicomJson]:
-        return _rows(session, Query(query.level, {keyword: value}, limit=_MOST_ASKED), listing.path)
+        return _rows(session, Query(query.level, {keyword: value}, limit=_MOST_ASKED), listing.requests.path)
 
     misread = {
         key: kind
@@ -344,7 +345,7 @@ def _misread(session: Session, listing: Listing) -> set[str]:
 def _rows(session: Session, query: Query, path: str) -> list[DicomJson]:
     """Return the rows of the first page of a list; none where the server refuses it."""
     try:
-        page = next(Listing(session, query, path, frozenset()).pages())
+        page = next(Listing(ListRequests(session, query, path)).pages())
     except (TransactionError, NoSuchList):
         return []
     return [match.attributes for match in page.matches]

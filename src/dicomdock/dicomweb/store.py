@@ -24,7 +24,7 @@ from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource, resource_in
 from dicomdock.dicom.uid import check_uid
 from dicomdock.dicomweb import search, store_response
-from dicomdock.dicomweb.listing import warnings_of
+from dicomdock.dicomweb.search_request import warnings_of
 from dicomdock.dicomweb.session import JSON
 from dicomdock.dicomweb.store_response import Outcome
 from dicomdock.errors import (

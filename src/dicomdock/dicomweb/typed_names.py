@@ -22,7 +22,7 @@ from dicomdock.dicom.dictionary import vr_of
 from dicomdock.dicom.json_model import texts
 from dicomdock.dicom.query import Query, SearchLevel
 from dicomdock.dicom.uid import UID_KEYWORDS
-from dicomdock.dicomweb.listing import Listing, NoSuchList
+from dicomdock.dicomweb.search_request import ListRequests, NoSuchList
 from dicomdock.errors import TransactionError
 from dicomdock.sources import DicomJson, Match, Page
 
@@ -95,9 +95,8 @@ def _filters_here(session: Session, level: SearchLevel, key: str) -> bool:
 
 def _one_row(session: Session, level: SearchLevel, key: str, value: str) -> list[DicomJson]:
     """Return a row as the server returns it for a key; none where it refuses the search."""
-    listing = Listing(session, Query(level, {key: value}), f"/{level}", frozenset())
     try:
-        answer = listing.tried(0, 1, ())
+        answer = ListRequests(session, Query(level, {key: value}), f"/{level}").tried(0, 1, ())
     except (TransactionError, NoSuchList):
         return []
     return answer.rows if answer else []

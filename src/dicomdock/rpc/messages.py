@@ -256,6 +256,20 @@ class AddressReply:
 
 
 @dataclass(frozen=True)
+class PreviewReply:
+    """What a receiver of de-identified copies will see.
+
+    Parameters
+    ----------
+    request : the number of the request.
+    words : sentences for the user.
+    """
+
+    request: int
+    words: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class ErrorReply:
     """The request failed.
 
@@ -269,7 +283,9 @@ class ErrorReply:
     message: str
 
 
-Reply: TypeAlias = ServersReply | SendReply | FetchReply | PriorsReply | AddressReply | ErrorReply
+Reply: TypeAlias = (
+    ServersReply | SendReply | FetchReply | PriorsReply | AddressReply | PreviewReply | ErrorReply
+)
 Order: TypeAlias = Start | OpenStudy | PullChanged | ExpectSeries | Close | CloseWhenUnused | Progress | Reply
 
 
@@ -358,6 +374,22 @@ class SendSeries:
 
 
 @dataclass(frozen=True)
+class PreviewCopies:
+    """Ask what a receiver of de-identified copies will see.
+
+    Parameters
+    ----------
+    request : its number.
+    series : Series Instance UIDs.
+    deidentify : profile of the copies.
+    """
+
+    request: int
+    series: tuple[str, ...]
+    deidentify: str
+
+
+@dataclass(frozen=True)
 class FetchSources:
     """Ask to download the images that objects of the study refer to.
 
@@ -407,7 +439,9 @@ class FindList:
     request: int
 
 
-Request: TypeAlias = ListServers | SendSeries | FetchSources | FindPriors | FetchPrior | FindList
+Request: TypeAlias = (
+    ListServers | SendSeries | PreviewCopies | FetchSources | FindPriors | FetchPrior | FindList
+)
 Event: TypeAlias = Ready | SeriesShown | Settled | PageChanged | StudyChanged | Request
 
 ORDERS: Mapping[str, type[Order]] = {kind.__name__: kind for kind in get_args(Order)}

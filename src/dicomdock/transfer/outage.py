@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, TypeGuard
 
 from dicomdock.errors import DicomdockError, NotFound, ServerFault, TransactionError, Unreachable
+from dicomdock.sources import DicomSource
 
 # A source that cannot be reached so many times in a row is gone; waiting for every instance would take hours.
 GONE_AFTER: Final = 3
@@ -19,6 +20,17 @@ def is_local(error: DicomdockError | None) -> TypeGuard[DicomdockError]:
     return isinstance(error, NotFound) or (
         isinstance(error, TransactionError) and error.status not in GATEWAY
     )
+
+
+def wait_when_asked(source: DicomSource) -> None:
+    """Let a server that is overloaded, and says when to come back, be waited for from now on.
+
+    What it refuses meanwhile would be missing from a transfer.
+    """
+    from dicomdock.dicomweb import Client
+
+    if isinstance(source, Client):
+        source.wait_when_asked()
 
 
 class Failures:

@@ -28,7 +28,7 @@ from dicomdock.errors import (
 )
 from dicomdock.sources import DicomSource, Part
 from dicomdock.transfer.listing import Unlisted, instances_of, series_of
-from dicomdock.transfer.outage import Failures, is_local
+from dicomdock.transfer.outage import Failures, is_local, wait_when_asked
 from dicomdock.transfer.progress import Failure, Progress, ProgressTracker, PullReport
 from dicomdock.transfer.watch import Stop, bounded_map, metered, watch
 from dicomdock.transfer.write_behind import WriteBehind, identified
@@ -89,6 +89,7 @@ def pull(
     AuthenticationError, Unreachable, NoSpace
         Nothing more can come; what arrived stays in the archive.
     """
+    wait_when_asked(source)
     job = _Pull(source, archive, settings, replace=replace, wanted=wanted)
     yield from watch(lambda stop: job.run(resources, stop), job.tracker, on_cancel)
     return job.report()
@@ -242,6 +243,7 @@ class _Pull:
                 broken = self._stream(series, present)
             if is_local(broken):
                 self._without(series, broken)
+                self.refused.add(series)
                 return
             if broken is not None:
                 raise broken from None
@@ -281,7 +283,7 @@ class _Pull:
         present: Container[str] = (),
         *,
         discard: Container[str] = (),
-        only: Container[Resource] | None = None,
+        only: Container[Resource | None] | None = None,
     ) -> DicomdockError | None:
         """Retrieve a series or study in one answer; return what ended it too early.
 
@@ -290,7 +292,7 @@ class _Pull:
         present : instances that were in the archive before, and are not counted as received.
         discard : instances that are not written. A source that turns out to send the series one by one is
             not asked for the rest then.
-        only : instances that are written; None for all.
+        only : instances, or series whose instances, are written; None for all.
         """
         from dicomdock.archive.writer import UnexpectedInstance
 
@@ -298,7 +300,10 @@ class _Pull:
             if discard or only is not None:
                 part, instance = identified(part)
                 known = instance is not None and instance.parent == series and instance.instance in discard
-                if known or (only is not None and instance not in only):
+                chosen = only is None or (
+                    instance is not None and (instance in only or instance.parent in only)
+                )
+                if known or not chosen:
                     for _ in part.chunks():
                         pass
                     return
@@ -347,16 +352,25 @@ class _Pull:
         ----------
         asked : studies that were asked for as such; of others only what is missing is kept.
         """
-        missing: dict[str, set[Resource]] = {}
+        missing: dict[str, set[Resource | None]] = {}
         for one in self.refused & self.tracker.missing.keys():
             missing.setdefault(one.study, set()).add(one)
         for study, wanted in missing.items():
-            if self.tracker.arrivals_of(study) or self.tracker.came_of(study) > len(wanted):
+            others_come = self.tracker.arrivals_of(study) or self.tracker.came_of(study) > len(wanted)
+            if others_come and not _gives_whole_studies(self.source):
                 continue
             try:
-                self._stream(Resource(study), only=None if study in asked else wanted)
+                broken = self._stream(Resource(study), only=None if study in asked else wanted)
             except UnsupportedByServer:
                 continue  # what is missing is named already
+            for series in [one for one in wanted if one is not None and one.instance is None]:
+                came = len(self.tracker.came(series))
+                if came and broken is None:
+                    del self.tracker.missing[series]
+                    self.tracker.expect(series, came)
+                    if self.counts.get(series) != came:
+                        self.tracker.proven = False
+                        self.tracker.warn(f"Series {series.series} cannot be proved complete.")
             if self.tracker.arrivals_of(study):
                 self.tracker.warn(f"{self.source.name} gave {study} as a whole only.")
 
@@ -378,7 +392,12 @@ class _Pull:
                 self.tracker.skip(resource)
             elif resource.instance not in came:
                 wanted.append(resource)
-        if wanted:
+        if wanted and _gives_whole_studies(self.source):
+            self.refused.update(wanted)
+            self.tracker.missing.update(
+                dict.fromkeys(wanted, f"{self.source.name} gives whole studies only, and not this one.")
+            )
+        elif wanted:
             self.tracker.doing = "fetching single instances"
             lost = Failures()
             workers = min(len(wanted), self.settings.instance_workers)
@@ -435,4 +454,10 @@ class _Pull:
 def _streams_series(source: DicomSource) -> bool:
     """Return whether a series comes in one answer; a client learns it from its server, as a dialect."""
     dialect: Dialect | None = getattr(source, "dialect", None)
-    return dialect is None or dialect.retrieve_level != "instance"
+    return dialect is None or (dialect.retrieve_level != "instance" and not dialect.whole_studies)
+
+
+def _gives_whole_studies(source: DicomSource) -> bool:
+    """Return whether a source is known to give neither a series nor an instance by itself."""
+    dialect: Dialect | None = getattr(source, "dialect", None)
+    return dialect is not None and dialect.whole_studies

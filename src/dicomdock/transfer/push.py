@@ -16,6 +16,7 @@ from dicomdock.sources import DicomSource, Part, StoreResult
 from dicomdock.transfer.compare import Comparison, compare
 from dicomdock.transfer.files import Selection
 from dicomdock.transfer.listing import Unlisted, instances_of
+from dicomdock.transfer.outage import wait_when_asked
 from dicomdock.transfer.progress import ON_THE_SERVER, Progress, ProgressTracker, PushReport
 from dicomdock.transfer.watch import Stop, bounded_map, metered, watch
 
@@ -69,6 +70,7 @@ def push(
     AuthenticationError, Unreachable, StoreError
         Nothing more can be sent.
     """
+    wait_when_asked(target)
     selection = parts if isinstance(parts, Selection) else Selection.of(parts)
     job = _Push(selection, target, settings, on_duplicate, ledger)
     yield from watch(lambda stop: job.run(stop, verify=verify), job.tracker, on_cancel)

@@ -59,6 +59,17 @@ class DockClient:
         request = rpc.SendSeries(next(self._numbers), server, tuple(series), deidentify)
         return await self._ask(request, rpc.SendReply, progress)
 
+    async def preview_copies(self, series: Sequence[str], deidentify: str) -> str:
+        """Ask what a receiver of copies that are de-identified by a profile will see, in sentences.
+
+        Raises
+        ------
+        RequestFailed
+            The copies cannot be made.
+        """
+        request = rpc.PreviewCopies(next(self._numbers), tuple(series), deidentify)
+        return (await self._ask(request, rpc.PreviewReply)).words
+
     async def fetch_sources(self) -> rpc.FetchReply:
         """Ask to download the images that objects of the study refer to.
 

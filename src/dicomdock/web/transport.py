@@ -94,6 +94,10 @@ class Requests(Protocol):
         """Send a request and return the answer, its body unread; see `Http.request`."""
         ...
 
+    def wait_when_asked(self) -> None:
+        """Let all requests from now on wait where the server answers one with Retry-After."""
+        ...
+
     def close(self) -> None:
         """Close the connections."""
         ...
@@ -219,6 +223,10 @@ class Http:
             except BaseException as error:
                 response.__exit__(type(error), error, None)
                 raise
+
+    def wait_when_asked(self) -> None:
+        """Let all requests from now on wait as with a hold; one that was given stays."""
+        self._hold = self._hold or Hold()
 
     def close(self) -> None:
         """End all connections; requests and answers on their way in other threads raise Cancelled."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from dicomdock.dicom.json_model import DicomJson, text
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.uid import check_uid, new_uid
-from dicomdock.dicomweb.listing import warnings_of
+from dicomdock.dicomweb.search_request import warnings_of
 from dicomdock.dicomweb.session import JSON, read_json
 from dicomdock.errors import RemoteNotFound, TransactionError, UnsupportedByServer
 from dicomdock.worklist.requirements import State

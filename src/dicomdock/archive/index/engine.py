@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 from dicomdock.archive.index.connection import Connection, Driver
 from dicomdock.archive.index.schema import TABLES, Dialect
-from dicomdock.config.sqlite import error_code, use_write_ahead_log
+from dicomdock.config.sqlite import error_code, is_full, make_private, use_write_ahead_log
 from dicomdock.errors import (
     ArchiveError,
     ArchiveLocked,
@@ -30,6 +30,7 @@ WRITERS = 0x6469636F  # number of the advisory lock by which PostgreSQL lets one
 CONNECTIONS, IDLE = 32, 8  # open at once, and left open when nobody uses them
 FILE = "index.sqlite"
 _SQLITE_DAMAGED = (11, 26, 522)  # a damaged page, no database at all, a file that is too short
+_OF_OTHERS = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY)
 _LOCKED_STATES = ("55P03", "57014", "40P01")  # PostgreSQL: lock not available, statement time-out, deadlock
 _FULL_STATES = ("53100", "53200")
 _URL = re.compile(r"(?P<backend>\w+)(?:\+\w+)?:(?P<rest>//.*)", re.DOTALL)
@@ -51,7 +52,8 @@ class Index:
     ----------
     folder : of the archive.
     path : the database's file; None where it is not one.
-    on_damage : called with the inode of a file that is found damaged, to rebuild it.
+    on_damage : called with the inode of a file that is found damaged, None where something else is wrong
+        with it; rebuilds it, or waits until another process has done so.
     on_close : called at the end.
 
     Raises
@@ -83,6 +85,7 @@ class Index:
         self._room = threading.BoundedSemaphore(CONNECTIONS)
         self._idle: list[Driver] = []
         self._closed = False
+        self._mending = threading.RLock()  # others wait until what one thread rebuilds is whole
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -92,30 +95,36 @@ class Index:
         ------
         ArchiveLocked, ArchiveError
         """
-        self._reopen()
-        with self._lent() as connection:
-            if self.dialect == "sqlite":
-                connection.execute("BEGIN")
+        with self._lent("BEGIN") as (connection, _):
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, *, synced: bool = True) -> Iterator[Connection]:
         """Return the one connection that writes; committed when the block ends without an error.
+
+        Parameters
+        ----------
+        synced : what was committed is on the disk then. Else SQLite has it in its log, which the system
+            writes when it pleases: a power cut can take it back, but never in part, and never without what
+            was committed later.
 
         Raises
         ------
         ArchiveLocked, NoSpace, ArchiveError
         """
-        inode = self._reopen()
-        with self._lent() as connection:
-            if self.dialect == "sqlite":
-                connection.execute("BEGIN IMMEDIATE")
-            else:
+        synchronous = f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}"
+        with self._lent(synchronous, "BEGIN IMMEDIATE") as (connection, inode):
+            if self.dialect == "postgresql":
                 connection.execute(f"SELECT pg_advisory_xact_lock({WRITERS})")
             yield connection
             connection.commit()
         if inode is not None and self.inode() != inode:
             raise ArchiveError("Another process has rebuilt the archive's index meanwhile; try again.")
+
+    def log(self) -> Path | None:
+        """Return SQLite's log, where what is not synced lies; None where there is none."""
+        log = self.path and self.path.with_name(f"{self.path.name}-wal")
+        return log if log and log.exists() else None
 
     def inode(self) -> int | None:
         """Return what tells the database's file from another in its place; None where there is none."""
@@ -137,52 +146,88 @@ class Index:
         self.disconnect()
         self.on_close()
 
-    def _reopen(self) -> int | None:
-        """Let go of a database in whose place another one is, and return the inode of that one."""
-        inode = self.inode()
-        if inode != self._opened:
-            if self._opened is not None:
+    def _reopen(self) -> tuple[int | None, bool]:
+        """Let go of a database in whose place another one is, once that one is whole.
+
+        Returns
+        -------
+        The inode of its file, and whether it must be whole: not while this thread rebuilds it.
+        """
+        with self._mending:
+            inode = self.inode()
+            if inode != self._opened:
                 gone = self._opened
-                self.disconnect()
-                if inode is None and self._repair(gone):
+                if gone is not None:
+                    self.disconnect()
+                    self._repair(gone)
                     inode = self.inode()
-            self._opened = inode
-        return inode
+                self._opened = inode
+            return inode, self.on_damage is not None
 
     def _repair(self, inode: int | None) -> bool:
-        repair, self.on_damage = self.on_damage, None  # the repair reads the index too
-        if repair is None:
-            return False
-        try:
-            repair(inode)
-        finally:
-            self.on_damage = repair
-        return True
+        with self._mending:
+            repair, self.on_damage = self.on_damage, None  # the repair reads the index too
+            if repair is None:
+                return False
+            try:
+                repair(inode)
+            finally:
+                self.on_damage = repair
+            return True
 
     @contextmanager
-    def _lent(self) -> Iterator[Connection]:
+    def _lent(self, *begin: str) -> Iterator[tuple[Connection, int | None]]:
         """Lend a connection, which is rolled back at the end: what was committed is not touched by that."""
         if not self._room.acquire(timeout=self._lock_timeout):
             raise ArchiveLocked("The archive's index is busy.")
+        inode = None
         try:
-            generation, inode = self._generation, self._opened
+            driver, generation, inode = self._begun(begin)
             try:
-                driver = self._idle.pop()
-            except IndexError:
-                driver = self._connect()
-            try:
-                yield Connection(driver, self.dialect)
+                yield Connection(driver, self.dialect), inode
             finally:
                 self._take_back(driver, generation)
         except self._errors as error:
             if not _is_damage(error):
-                raise _our_error(error, self._lock_timeout) from error
-            if not self._repair(inode):
+                raise _our_error(error, self._lock_timeout, self.path) from error
+            if not self._repair(inode if _is_of_file(error) else None):
                 raise IndexDamaged(f"The archive's index is damaged: {error}.") from error
             message = "The archive's index was damaged; it has been rebuilt."
             raise IndexDamaged(message, remedy="Try again.") from error
         finally:
             self._room.release()
+
+    def _begun(self, begin: Sequence[str]) -> tuple[Driver, int, int | None]:
+        """Return a connection with a transaction of SQLite that sees a whole index.
+
+        What another process does to the file does not disturb the transaction from then on. Where it moves
+        the file before, SQLite fails in many ways; the next try waits until that process is done.
+        """
+        for last in (False, True):
+            inode, whole = self._reopen()
+            generation = self._generation
+            try:
+                driver = self._idle.pop()
+            except IndexError:
+                driver = None
+            try:
+                driver = driver or self._connect()
+                if self.dialect == "sqlite":
+                    connection = Connection(driver, self.dialect)
+                    for statement in begin:
+                        connection.execute(statement)
+                    if whole:
+                        connection.execute("SELECT id FROM study WHERE id = 0")
+            except self._errors as error:
+                if driver is not None:
+                    driver.close()
+                if last or error_code(error) in _OF_OTHERS:
+                    raise
+                if not self._repair(inode if _is_of_file(error) else None):
+                    raise
+            else:
+                return driver, generation, inode
+        raise AssertionError("The last try has returned or raised.")
 
     def _take_back(self, driver: Driver, generation: int) -> None:
         try:
@@ -200,19 +245,25 @@ class Index:
 
 def _is_damage(error: Exception) -> bool:
     """Return whether an error means that the database's file is damaged."""
-    code = getattr(error, "sqlite_errorcode", 0)
-    if code == sqlite3.SQLITE_ERROR:  # the version of the schema says that they are there
+    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_ERROR:
+        # The version of the schema says that they are there.
         return str(error).removeprefix("no such table: ") in {table.name for table in TABLES}
+    return _is_of_file(error)
+
+
+def _is_of_file(error: Exception) -> bool:
+    """Return whether the file itself is damaged; tables may be missing because another process makes them."""
+    code = getattr(error, "sqlite_errorcode", 0)
     return code in _SQLITE_DAMAGED or code & 0xFF in _SQLITE_DAMAGED
 
 
-def _our_error(error: Exception, waited: float) -> ArchiveError:
+def _our_error(error: Exception, waited: float, file: Path | None) -> ArchiveError:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     code = error_code(error)
     state = getattr(error, "sqlstate", "") or ""
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or state in _LOCKED_STATES:
         return ArchiveLocked(f"Another program has held the archive's index for {waited:g} seconds.")
-    if code == sqlite3.SQLITE_FULL or state in _FULL_STATES:
+    if state in _FULL_STATES or (file is not None and is_full(error, file)):
         return NoSpace("The disk of the archive's index is full.")
     return ArchiveError(f"The archive's index failed: {reason}.")
 
@@ -261,6 +312,8 @@ def _driver(
 
 
 def _connect_sqlite(path: Path, lock_timeout: float, read_only: str) -> Driver:
+    if not read_only:
+        make_private(path)
     connection = sqlite3.connect(
         f"file:{quote(str(path))}?{read_only}" if read_only else path,
         uri=bool(read_only),

@@ -6,13 +6,15 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from dicomdock.archive.storage.backend import Storage
 from dicomdock.archive.storage.journal import Journal
 from dicomdock.archive.storage.local import LocalFolder, disk_errors
-from dicomdock.archive.storage.object_store import ObjectStore
 from dicomdock.errors import ArchiveError, NoSpace
+
+if TYPE_CHECKING:
+    from dicomdock.archive.storage.object_store import ObjectStore
 
 # The moments at which a crash leaves different work for recovery; the tests end the process at each of them.
 Moment: TypeAlias = Literal[

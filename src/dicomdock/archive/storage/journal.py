@@ -17,9 +17,11 @@ from io import BufferedWriter, FileIO
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import ArchiveTooNew
 
 FORMAT = 1
+BATCH = 500  # instances in one record
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +241,11 @@ class Journal:
             os.fsync(lines.fileno())
         new.replace(self.path)
         self.on_created()
+
+
+def uids_of(resource: Resource) -> list[str]:
+    """Return the UIDs of a resource, from the study down."""
+    return [uid for uid in (resource.study, resource.series, resource.instance) if uid is not None]
 
 
 def _call_of(record: Mapping[str, Any]) -> tuple[str, float] | None:

@@ -184,7 +184,8 @@ class LocalFolder:
                 _move(written, target)
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 self._clear_way(target)
-                target.parent.mkdir(parents=True, exist_ok=True)
+                for folder in (target.parent.parent, target.parent):
+                    folder.mkdir(mode=0o700, exist_ok=True)
                 _move(written, target)
                 touched |= dict.fromkeys((target.parent.parent, self.folder))
             touched[target.parent] = None

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import shutil
-import tempfile
+import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dicomdock.archive.storage.syncing import sync_folders
 from dicomdock.config.lock import FileLock, NoLocks
 from dicomdock.errors import ArchiveError
+
+log = logging.getLogger(__name__)
 
 NOTE = ".places"
 VOID = b"-"  # its first byte where it says nothing
 PAGE = 4096  # bytes by which it grows
 YOUNG = 60.0  # seconds in which a session has long locked its folder
+NOTES = 32  # of finished commits that share a sync
+BYTES = 64 << 20  # of their files, which are read again after a crash
 TRIES = 100  # to lock a new folder before another process does
 
 
@@ -70,13 +76,18 @@ class Session:
     Parameters
     ----------
     incoming : the folder of all sessions.
+    sync : makes durable what commits wrote beside the files: their rows and their records.
     """
 
-    def __init__(self, incoming: Path) -> None:
+    def __init__(self, incoming: Path, sync: Callable[[], None]) -> None:
         self.folder, self._lock = _locked_folder(incoming)
         self._numbers = itertools.count()
         self._sizes: dict[Path, int] = {}  # bytes of its notes
         self._used: list[Path] = []  # those of them that say nothing any more
+        self._sync = sync
+        self._guard = threading.Lock()  # for the next two
+        self._finished: list[Path] = []  # those of commits that are not synced yet
+        self._bytes = 0
 
     def new_path(self) -> Path:
         """Return the path of a file to write."""
@@ -92,21 +103,52 @@ class Session:
             note = self._used.pop()
         except IndexError:
             note = self.folder / f"{next(self._numbers)}{NOTE}"
-        with note.open("r+b" if note in self._sizes else "xb") as file:
+        new = note not in self._sizes
+        with note.open("xb" if new else "r+b") as file:
             self._sizes[note] = max(self._sizes.get(note, 0), -(-len(data) // PAGE) * PAGE)
             file.write(data.ljust(self._sizes[note], b"\n"))
+        if new:
+            sync_folders((self.folder, self.folder.parent))
         return note
 
-    def finished(self, note: Path) -> None:
-        """Make a note say nothing: the rows of its files are committed.
+    def finished(self, note: Path, size: int) -> None:
+        """Let a note go whose commit is done.
+
+        Until the commit is synced the note is what its files are known by after a power cut, so that a commit
+        need not wait for that: many share it.
+
+        Parameters
+        ----------
+        size : bytes of the files.
+        """
+        with self._guard:
+            self._finished.append(note)
+            self._bytes += size
+            enough = len(self._finished) >= NOTES or self._bytes >= BYTES
+        if enough:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Sync what finished commits did, and make their notes say nothing.
 
         The file serves again, in place and without growing or shrinking: to make, empty or remove a file
         costs the disk more than all that is in it. Where a crash brings back what it said, its files have
         their rows.
         """
-        with note.open("r+b", buffering=0) as file:
-            file.write(VOID)
-        self._used.append(note)
+        with self._guard:
+            notes, self._finished, self._bytes = self._finished, [], 0
+        if not notes:
+            return
+        try:
+            self._sync()
+        except OSError as error:
+            # A second sync may succeed without what the first one lost, so the notes stay for good.
+            log.warning("The archive could not be synced (%s); the next opening mends this.", error)
+            return
+        for note in notes:
+            with note.open("r+b", buffering=0) as file:
+                file.write(VOID)
+        self._used += notes
 
     def close(self) -> None:
         """Remove the folder.
@@ -114,6 +156,7 @@ class Session:
         A note that is left names files that may have been renamed without their rows, after an error as
         after a crash: it stays, and whoever opens the archive next finishes or undoes the work.
         """
+        self._settle()
         if {*self.folder.glob(f"*{NOTE}")} - {*self._used}:
             for path in self.folder.glob("*.part"):
                 path.unlink(missing_ok=True)
@@ -124,6 +167,8 @@ class Session:
 
 
 def _locked_folder(incoming: Path) -> tuple[Path, FileLock]:
+    import tempfile
+
     for _ in range(TRIES):
         folder = Path(tempfile.mkdtemp(prefix="session-", dir=incoming))
         lock = FileLock(folder / "lock")

@@ -5,7 +5,6 @@ Syncs that wait side by side share a flush of the disk's cache: eight of them ta
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 from collections.abc import Callable, Collection, Sequence
@@ -25,6 +24,8 @@ def begin_sync(descriptor: int, size: int) -> None:
     It promises nothing, and small files it would only delay.
     """
     if size >= LARGE and (begin := _system_call("sync_file_range")) is not None:
+        import ctypes
+
         begin(descriptor, ctypes.c_int64(0), ctypes.c_int64(0), _WRITE)
 
 
@@ -36,6 +37,8 @@ def sync_files(paths: Sequence[Path]) -> None:
         return
     with paths[0].open("rb") as file:
         if whole(file.fileno()):
+            import ctypes
+
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
@@ -86,6 +89,8 @@ if hasattr(os, "register_at_fork"):  # a process that a program forks of itself 
 @cache
 def _system_call(name: str) -> Callable[..., int] | None:
     """Return a system call that Python does not wrap; None where the system does not have it."""
+    import ctypes
+
     try:
         call: Callable[..., int] = getattr(ctypes.CDLL(None, use_errno=True), name)
     except (OSError, AttributeError, TypeError):  # not Linux

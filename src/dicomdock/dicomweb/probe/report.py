@@ -140,6 +140,7 @@ def consequences(dialect: Dialect) -> tuple[str, ...]:
         "Studies and series are fetched one instance after the other, several side by side.": (
             dialect.retrieve_level == "instance"
         ),
+        "Studies are fetched whole, also for a series or an instance of them.": dialect.whole_studies,
         "Instances are asked for as single files.": dialect.single_part,
         "Instances may come rewritten; their pixels are the same, their bytes may not be.": (
             not dialect.any_transfer_syntax

@@ -30,8 +30,13 @@ def run(session: Session, findings: Findings, instance: Resource) -> None:
     if head is None and not session.dialect.wado_uri:
         head = _by_uri(session, instance)
     works = head is not None
+    session.learn(whole_studies=False)
     form = retrieve.FORMS[session.forms["instance"]] if works and "instance" in session.forms else None
-    if form is None:
+    if not works and (head := first_bytes(session, Resource(instance.study))) is not None:
+        session.learn(whole_studies=True, retrieve_level="study")
+        findings.add("instance", False, "Series and instances come with their whole study only.")
+        findings.add("retrieve-study", True, "A study comes in one stream.")
+    elif form is None:
         sentence = "Instances come by WADO-URI." if works else "Instances cannot be retrieved."
         findings.add("instance", works, sentence)
     else:

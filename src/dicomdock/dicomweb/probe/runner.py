@@ -56,6 +56,10 @@ class _Counted:
         self.used += 1
         return self.http.request(method, path, **options)
 
+    def wait_when_asked(self) -> None:
+        """Let requests wait where the server asks for it."""
+        self.http.wait_when_asked()
+
     def close(self) -> None:
         """Close the connections."""
         self.http.close()

@@ -21,9 +21,9 @@ from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource, resource_in
 from dicomdock.dicomweb import search
 from dicomdock.dicomweb.key_checks import SAMPLE, KeyChecks, Kind
-from dicomdock.dicomweb.listing import warnings_of
 from dicomdock.dicomweb.probe.report import Findings
 from dicomdock.dicomweb.search import INSTANCE_KEYS, SERIES_KEYS, STUDY_KEYS
+from dicomdock.dicomweb.search_request import warnings_of
 from dicomdock.dicomweb.session import JSON, REFUSED, read_json
 from dicomdock.errors import DicomdockError, TransactionError, WireError
 from dicomdock.sources import DicomJson

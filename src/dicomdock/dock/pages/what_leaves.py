@@ -11,7 +11,7 @@ from dicomdock.deidentify import OFFERED
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock import widgets
 from dicomdock.dock.pages.action_services import ActionServices
-from dicomdock.dock.services.deidentified import Preview, preview
+from dicomdock.dock.services.deidentified import preview, words_of
 from dicomdock.errors import DicomdockError
 
 AS_IT_IS = "as it is"
@@ -53,17 +53,3 @@ def choose_what_leaves(
     made = widgets.choice("What leaves", PROFILES, AS_IT_IS, lambda _: show(), testid=f"{testid}-deidentify")
     note = ui.label(as_it_is).classes("muted").props(f'role="status" data-testid="{testid}-note"')
     return made
-
-
-def words_of(seen: Preview) -> str:
-    """Describe what a receiver of de-identified copies will see, and what does not leave."""
-    shown = "; ".join(f"{name}: {value}" for name, value in seen.values if value)
-    empty = ", ".join(name for name, value in seen.values if not value)
-    parts = []
-    if shown:
-        parts.append(f"The receiver sees {shown}.")
-    if empty:
-        parts.append(f"Not: {empty}.")
-    if seen.held_back:
-        parts.append(f"Some series are held back: {'; '.join(seen.held_back)}.")
-    return " ".join(parts)

@@ -1,4 +1,4 @@
-"""De-identified copies on the pages: what they will show, before anything is written."""
+"""De-identified copies on the pages and in viewers: what they will show, before anything is written."""
 
 from __future__ import annotations
 
@@ -78,6 +78,20 @@ def preview(archive: Archive, settings: Settings, resources: Sequence[Resource],
             (dictionary_description(keyword), str(outcome.dataset.get(keyword) or "")) for keyword in SHOWN
         )
     return Preview(values, tuple(dict.fromkeys(reasons)))
+
+
+def words_of(seen: Preview) -> str:
+    """Describe what a receiver of de-identified copies will see, and what does not leave."""
+    shown = "; ".join(f"{name}: {value}" for name, value in seen.values if value)
+    empty = ", ".join(name for name, value in seen.values if not value)
+    parts = []
+    if shown:
+        parts.append(f"The receiver sees {shown}.")
+    if empty:
+        parts.append(f"Not: {empty}.")
+    if seen.held_back:
+        parts.append(f"Some series are held back: {'; '.join(seen.held_back)}.")
+    return " ".join(parts)
 
 
 def _series(archive: Archive, resources: Sequence[Resource]) -> list[Resource]:

@@ -98,6 +98,8 @@ class ViewerRequests:
                     return self._list_servers(number, origin)
                 case rpc.SendSeries(_, server, series, deidentify):
                     return self._send(number, study, server, set(series), deidentify, progress)
+                case rpc.PreviewCopies(_, series, deidentify):
+                    return self._preview(number, study, series, deidentify)
                 case rpc.FetchSources():
                     return rpc.FetchReply(number, self.fetch_sources(study, send))
                 case rpc.FindPriors():
@@ -218,7 +220,10 @@ class ViewerRequests:
             if deidentify:
                 selection, leaves_as = self._copies(selection, deidentify)
             try:
-                run_steps(push(selection, client, self._settings, ledger=answers.__setitem__), progress)
+                steps = push(
+                    selection, client, self._settings, ledger=answers.__setitem__, on_cancel=client.close
+                )
+                run_steps(steps, progress)
             except DicomdockError as error:
                 if not answers:
                     raise
@@ -235,6 +240,15 @@ class ViewerRequests:
             for one, name in leaves_as.items()
         )
         return rpc.SendReply(number, results, problem)
+
+    def _preview(self, number: int, study: str, series: Sequence[str], profile: str) -> rpc.PreviewReply:
+        """Describe what a receiver of de-identified copies of some series will see."""
+        from dicomdock.archive import Archive
+        from dicomdock.dock.services.deidentified import preview, words_of
+
+        with Archive.open(self._settings) as archive:
+            seen = preview(archive, self._settings, [Resource(study, one) for one in series], profile)
+        return rpc.PreviewReply(number, words_of(seen))
 
     def _copies(self, selection: Selection, profile: str) -> tuple[Selection, dict[Resource, Resource]]:
         """Return de-identified copies, and the UIDs under which each instance leaves."""
@@ -288,7 +302,8 @@ class StandaloneNetwork:
         send(rpc.PullChanged(running=True))
         try:
             with Archive.open(self._settings) as archive, self.connect(server) as client:
-                report = run_steps(pull(client, archive, series, self._settings), lambda *_: None)
+                steps = pull(client, archive, series, self._settings, on_cancel=client.close)
+                report = run_steps(steps, lambda *_: None)
         finally:
             send(rpc.PullChanged(running=False))
         if not report.complete:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from dicomdock.errors import GeometryError
-from dicomdock.imaging.attributes import first, integer, items, numbers, text
+from dicomdock.imaging.attributes import first, integer, items, number, numbers, text
 from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.references import references_of
@@ -52,6 +52,7 @@ FAR = 0.4
 NAMED = 5  # regions that one remark names
 
 _UNITED, _XOR = "CLOSED_PLANAR", "CLOSEDPLANAR_XOR"
+_OPEN = ("POINT", "OPEN_PLANAR", "OPEN_NONPLANAR")
 
 
 def is_structure_set(header: Dataset) -> bool:
@@ -139,9 +140,9 @@ def _misnumbered(
     )
     if lost:
         yield f"{lost} contours belong to no region of the structure set; they are left out."
-    for number, count in counts.items():
-        if count > 1 and contours.get(number):
-            yield f"{count} regions have the ROI Number {number}, and each has the contours of all of them."
+    for roi, count in counts.items():
+        if count > 1 and contours.get(roi):
+            yield f"{count} regions have the ROI Number {roi}, and each has the contours of all of them."
 
 
 def _drawn_on(dataset: Dataset) -> tuple[str, tuple[str, ...]]:
@@ -204,6 +205,7 @@ class _Reader:
         self.geometry = geometry
         self.images = images
         self.open = self.across = self.beyond = self.broken = self.between = 0
+        self.moved = self.not_moved = self.untyped = 0
         self.foreign: list[str] = []
         self.relabelled: list[str] = []
         self.nested: list[str] = []
@@ -254,17 +256,33 @@ class _Reader:
         for contour in (one for item in drawn for one in items(item, "ContourSequence")):
             kind = text(contour, "ContourGeometricType").upper()
             if kind not in (_UNITED, _XOR):
-                self.open += 1
+                self.open += kind in _OPEN
+                self.untyped += kind not in _OPEN
                 continue
             data = numbers(contour, "ContourData")
             if data is None or len(data) % 3 or len(data) < 9:
                 self.broken += 1
                 continue
-            at = self.geometry.to_index(np.reshape(data, (-1, 3)))
+            at = self.geometry.to_index(np.reshape(data, (-1, 3)) + self._offset(contour))
             if np.ptp(at[:, 0]) > 2 * PLANAR_TOLERANCE:
                 self.across += 1
                 continue
             yield Contour(float(at[:, 0].mean()), at[:, 1:], kind == _XOR)
+
+    def _offset(self, contour: Dataset) -> npt.NDArray[np.float64]:
+        """Return by how much a contour lies beside its points, in mm: its Contour Offset Vector.
+
+        It counts where the thickness of the slab is stated (PS3.3-2020e §C.8.8.6.2; both are retired).
+        """
+        offset = numbers(contour, "ContourOffsetVector")
+        if text(contour, "ContourOffsetVector") == "" or (offset is not None and not np.any(offset)):
+            return np.zeros(3)
+        thickness = number(contour, "ContourSlabThickness")
+        if offset is None or len(offset) != 3 or thickness is None or not thickness > 0:
+            self.not_moved += 1
+            return np.zeros(3)
+        self.moved += 1
+        return np.asarray(offset, float)
 
     def _filled(self, plane: Sequence[Contour], label: str) -> npt.NDArray[np.bool_]:
         """Fill the contours of one plane by what their geometric type says."""
@@ -287,6 +305,7 @@ class _Reader:
     def remarks(self) -> list[str]:
         counted = (
             (self.open, "are points or open lines, which enclose nothing"),
+            (self.untyped, "state no Contour Geometric Type, or one that the standard does not have"),
             (self.across, "do not lie in the plane of the slices"),
             (self.beyond, "lie beyond the images"),
             (self.broken, "have no usable points"),
@@ -308,6 +327,13 @@ class _Reader:
             (self.empty, "without voxels on the images"),
         )
         found = [f"{count} contours {why}; they are left out." for count, why in counted if count]
+        if self.moved:
+            found.append(f"{self.moved} contours are moved by their Contour Offset Vector.")
+        if self.not_moved:
+            found.append(
+                f"{self.not_moved} contours have a Contour Offset Vector that cannot be applied (it has not "
+                "three values, or no slab thickness is stated); they are where their points are."
+            )
         return [*found, *(f"Regions {why}: {_listed(labels)}." for labels, why in named if labels)]
 
 

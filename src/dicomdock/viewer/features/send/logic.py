@@ -49,7 +49,14 @@ class SendingLogic:
         control = server.controller
         control.ask_send = self.ask
         control.send = self.send
-        self.state.bind_changes({self.state.name.send_server: self._server_chosen})
+        self._previewed: tuple[str, list[str]] = ("", [])
+        name = self.state.name
+        self.state.bind_changes(
+            {
+                name.send_server: self._server_chosen,
+                (name.send_profile, name.send_items): lambda *_: self._look_ahead(),
+            }
+        )
 
     async def ask(self) -> None:
         """Save what is not saved, and ask where to."""
@@ -77,7 +84,7 @@ class SendingLogic:
     async def send(self) -> None:
         """Send what was chosen, and show each answer."""
         name, profile = self.state.data.send_server, self.state.data.send_profile
-        chosen = [one.uid for one in self.state.data.send_items if one.chosen]
+        chosen = self._chosen_series()
         if not name or not chosen or self.state.data.sending:
             return
         with self.state as data:
@@ -102,6 +109,29 @@ class SendingLogic:
             data.send_items = _chosen(items, name)
             data.send_words, data.send_answers, data.send_bad = words, answers, bad
             data.sending = False
+
+    def _chosen_series(self) -> list[str]:
+        return [one.uid for one in self.state.data.send_items if one.chosen]
+
+    def _look_ahead(self) -> None:
+        """Show what the receiver will see of de-identified copies, once for each choice."""
+        wanted = self.state.data.send_profile, self._chosen_series()
+        if wanted == self._previewed:
+            return
+        self._previewed = wanted
+        if all(wanted):
+            asyncio.get_running_loop().create_task(self._preview(*wanted))
+        else:
+            self.state.data.send_preview = ""
+
+    async def _preview(self, profile: str, series: list[str]) -> None:
+        try:
+            words = await self.dock.preview_copies(series, profile)
+        except RequestFailed as error:
+            words = str(error)
+        if self._previewed == (profile, series):  # nothing else was chosen meanwhile
+            with self.state as data:
+                data.send_preview = words
 
     def _progress(self, done: int, of: int) -> None:
         with self.state as data:

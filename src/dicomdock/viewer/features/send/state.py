@@ -53,6 +53,7 @@ class SendState:
     send_open : the dialog is shown.
     send_servers : names of the servers; ``send_server`` is the chosen one.
     send_profile : how it is de-identified; empty for as it is.
+    send_preview : what the receiver will see of de-identified copies.
     send_items : what can be sent.
     send_answers : what the server answered.
     send_words : how it goes; ``send_bad`` where something went wrong.
@@ -63,6 +64,7 @@ class SendState:
     send_servers: list[str] = field(default_factory=list)
     send_server: str = ""
     send_profile: str = ""
+    send_preview: str = ""
     send_items: list[SendItem] = field(default_factory=list)
     send_answers: list[SendAnswer] = field(default_factory=list)
     send_words: str = ""

@@ -91,6 +91,11 @@ def _profiles() -> None:
         "Copies have other names, dates and UIDs. What may show the patient in its pixels is held back.",
         v_show=f"{SEND.send_items}.length && {SEND.send_profile}",
     )
+    html.P(
+        shown(SEND.send_preview),
+        v_show=SEND.send_preview,
+        raw_attrs=['role="status"', 'data-testid="send-preview"'],
+    )
 
 
 def _answers() -> None:
