@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import slicer
 
-from dicomdock.api.statistics import csv_of
 from dicomdock.api.tool_points import LabelledPoint
+from dicomdock.cohort.csv_text import csv_of
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.dicom.resource import Resource
