@@ -50,6 +50,7 @@ class TransfersPage:
         self._transfers: dict[str, Transfer] = {}
         self._names: dict[str, str] = {}
         self._ticked: list[str] = []
+        self._shows = 0
         with ui.element("div").classes("studies-body"):
             with ui.element("section").classes("studies-list").props('aria-label="Transfers"'):
                 self._grid = widgets.Grid(
@@ -147,14 +148,17 @@ class TransfersPage:
         failed: Sequence[Item] = await self._run(
             lambda: self._service.queue.items(transfer.id, "failed", "missing", "unconfirmed")
         )
-        self._failures.set_rows(
+        self._failures.set_visibility(bool(failed))
+        rows = (
             widgets.Row(
                 item.resource,
                 {"reason": item.reason or item.status, "instance": item.resource.split("/")[-1]},
             )
             for item in failed
         )
-        self._failures.set_visibility(bool(failed))
+        self._shows += 1
+        shown = self._shows
+        await self._failures.set_many_rows(rows, lambda: shown == self._shows)
 
     def _select(self, keys: list[str]) -> None:
         self._ticked = keys
