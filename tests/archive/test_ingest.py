@@ -244,6 +244,33 @@ def test_of_several_accession_numbers_and_patients_each_combination_is_found(
     assert found(archive, "studies", AccessionNumber="A1") == found(archive, "studies", PatientID="P") == []
 
 
+def test_a_corrected_patient_is_found_and_the_wrong_one_is_not(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dicomdock.archive.writer.GROUP_FILES", 2)
+    made = ct_series(9)
+
+    def imported(*stated: str) -> str:
+        """Store three series, each of a patient and order; return by whom the study is found."""
+        folder = tmp_path / "".join(stated)
+        items = [
+            changed(one, SeriesInstanceUID=f"1.2.{at // 3}", PatientID=who, AccessionNumber=f"of {who}")
+            for at, one in enumerate(made)
+            if (who := stated[at // 3]) != "-"
+        ]
+        write(folder, items)
+        list(archive.import_paths([folder], replace=True))
+        by_order = "".join(who for who in "ABC" if found(archive, "studies", AccessionNumber=f"of {who}"))
+        assert by_order == "".join(who for who in "ABC" if found(archive, "studies", PatientID=who))
+        return by_order
+
+    assert imported("A", "A", "B") == "AB"
+    assert imported("-", "-", "A") == "A"
+    assert imported("C", "-", "-") == "AC"
+    assert imported("-", "C", "B") == "BC"
+    assert imported("A", "A", "A") == "A"
+
+
 def test_a_name_of_empty_groups_is_empty(archive: Archive, tmp_path: Path) -> None:
     names = ("==", "Doe^Jane==", "=山田^太郎=")
     write(tmp_path / "a", [ct_series(1, PatientName=name, PatientID=name)[0] for name in names])
