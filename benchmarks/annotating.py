@@ -11,8 +11,7 @@ import csv
 import json
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,9 +21,8 @@ from pydicom import dcmread
 from tests import chromium
 from tests.builders import write
 from tests.dock.running import RunningDock, connected, running
-from tests.dock.using import arrived, open_at, rows
 from tests.imaging.scans import scan
-from tests.viewer.conftest import Screen
+from tests.tutorials.annotating import Annotator, Person, Reviewer
 
 from benchmarks.place import Place
 from benchmarks.rounds import goals_table
@@ -80,132 +78,67 @@ def walk(folder: Path, browser: Browser, pictures: Path | None = None) -> list[f
     """
     homes = _homes(folder)
     balls = _project(folder, homes["adam"])
-    seconds: list[float] = []
     with ExitStack() as stack:
-        docks, pages = {}, {}
-        for person in homes:
-            dock = docks[person] = stack.enter_context(running(folder / person, env=ENVIRONMENT, viewer=True))
-            pages[person] = stack.enter_context(_session(browser, dock))
-        for dock in docks.values():  # the spare viewers have started
+        docks = [
+            stack.enter_context(running(folder / person, env=ENVIRONMENT, viewer=True)) for person in homes
+        ]
+        for dock in docks:  # the spare viewers have started
             until_quiet(dock)
-        anna = Annotator(docks["anna"], pages["anna"], seconds, pictures)
-        reviewer = Reviewer(docks["rita"], pages["rita"], pictures)
+        anna = stack.enter_context(Timed.at(browser, docks[0], pictures))
+        rita = stack.enter_context(Reviewer.at(browser, docks[1], pictures))
+        adam = stack.enter_context(Person.at(browser, docks[2], pictures))
         for number in range(1, STUDIES + 1):
             anna.open()
             if number == WITHDRAWN:
                 _withdraw_and_give_back(anna, homes["adam"])
             anna.propose()
-            anna.submit(number)
-            if number == 3:
-                reviewer.accept(1)
-                reviewer.send_back(SENT_BACK, "It has a hole.")
-                anna.open(corrects=True)
-                anna.fill()
-                anna.submit(SENT_BACK)
+            assert anna.submit() == str(number)
+            if number == SENT_BACK:
+                _review(rita, 1)
+                _review(rita, SENT_BACK, "It has a hole.")
+                anna.open()
+                anna.paint()
+                anna.save()
+                assert anna.submit() == str(SENT_BACK)
         for number in range(2, STUDIES + 1):
-            reviewer.accept(number)
-        page = pages["adam"]
-        expect(page.get_by_test_id("work-progress")).to_contain_text("10 done", timeout=PATIENCE)
-        _picture(page, pictures, "administrator")
+            _review(rita, number)
+        expect(adam.page.get_by_test_id("work-progress")).to_contain_text("10 done", timeout=PATIENCE)
+        adam.picture("administrator")
     _check(homes["adam"], folder / "exported", balls)
-    return seconds
+    return anna.seconds
 
 
-class Annotator:
-    """Draws by keys and mouse; the time of each next case is taken."""
+class Timed(Annotator):
+    """An annotator whose time for each next case is taken."""
 
-    def __init__(self, dock: RunningDock, page: Page, seconds: list[float], pictures: Path | None) -> None:
-        self.dock, self.page, self.seconds, self.pictures = dock, page, seconds, pictures
-        self.screen: Screen | None = None
+    def __init__(self, dock: RunningDock, page: Page, pictures: Path | None = None) -> None:
+        super().__init__(dock, page, pictures)
+        self.seconds: list[float] = []
 
-    def open(self, *, corrects: bool = False) -> None:
+    def open(self) -> None:
         page = self.page
-        expect(page.get_by_test_id("work-next")).to_be_enabled()
+        expect(page.get_by_test_id("work-next")).to_be_enabled(timeout=PATIENCE)
         until_quiet(self.dock)
         began = time.perf_counter()
         page.keyboard.press("n")
         page.wait_for_url(lambda url: f":{self.dock.port}/" not in url, wait_until="commit", timeout=PATIENCE)
         page.wait_for_function(IMAGE, polling=20, timeout=PATIENCE)
         self.seconds.append(time.perf_counter() - began)
-        self.screen = Screen(page)
-        self.screen.wait("s.complete", 60)
-        if corrects:
-            self.screen.wait("s.drawing_uid", 60)
-            _picture(page, self.pictures, "sent-back")
-
-    def propose(self) -> None:
-        screen = self.screen
-        assert screen is not None
-        screen.tool("segment")
-        screen.wait("s.tool_chosen === 'threshold'", 60)
-        screen.button("run-tool").click()
-        screen.wait("s.drawing_uid && s.draft && !s.unsaved && !s.busy", 120)
-        _picture(self.page, self.pictures, "proposed")
-
-    def fill(self) -> None:
-        screen = self.screen
-        assert screen is not None
-        screen.brush()
-        x, y = screen.middle()
-        screen.drag((x - 5, y), (x + 5, y))
-        screen.wait("s.unsaved", 60)
-        self.page.keyboard.press("Escape")
-        self.page.keyboard.press("Control+s")
-        screen.note("Saved in the archive", 60)
-        _picture(self.page, self.pictures, "corrected")
-
-    def submit(self, number: int) -> None:
-        self.leave()
-        expect(self.page.get_by_test_id("work-submit")).to_be_enabled()
-        self.page.keyboard.press("s")
-        expect(self.page.get_by_text(f"Case {number} is submitted.")).to_be_visible(timeout=PATIENCE)
-        _picture(self.page, self.pictures, "submitted")
-
-    def leave(self) -> None:
-        self.page.get_by_test_id("leave").click()
-        arrived(self.page, lambda url: url.endswith(f":{self.dock.port}/work?project=balls"))
-        connected(self.page)
+        self.screen.wait("s.complete", PATIENCE / 1000)
+        self.draft = False
 
 
-class Reviewer:
-    """Looks at what was drawn, accepts and sends back."""
-
-    def __init__(self, dock: RunningDock, page: Page, pictures: Path | None) -> None:
-        self.dock, self.page, self.pictures = dock, page, pictures
-
-    def _look(self, number: int) -> None:
-        page = self.page
-        page.goto(f"{self.dock.url}/work?project=balls")
-        connected(page)
-        row = rows(page, "cases").filter(has_text=f"BALL{number:02}")
-        expect(row).to_contain_text("review")
-        row.click()
-        page.keyboard.press("Enter")
-        page.wait_for_url(lambda url: f":{self.dock.port}/" not in url, wait_until="commit", timeout=PATIENCE)
-        screen = Screen(page)
-        screen.wait("s.drawing_uid", 60)
-        page.goto(f"{self.dock.url}/work?project=balls")
-        connected(page)
-        row = rows(page, "cases").filter(has_text=f"BALL{number:02}")
-        expect(row).to_contain_text("in your review")
-        row.click()
-        expect(page.get_by_test_id("case-changes")).to_contain_text("Proposed by threshold")
-        _picture(page, self.pictures, "reviewed")
-
-    def accept(self, number: int) -> None:
-        self._look(number)
-        self.page.keyboard.press("a")
-        expect(self.page.get_by_text(f"Case {number} is accepted.")).to_be_visible(timeout=PATIENCE)
-
-    def send_back(self, number: int, note: str) -> None:
-        self._look(number)
-        self.page.keyboard.press("b")
-        self.page.get_by_test_id("note").fill(note)
-        self.page.get_by_test_id("note-send").click()
-        expect(self.page.get_by_text(f"Case {number} is sent back.")).to_be_visible(timeout=PATIENCE)
+def _review(rita: Reviewer, number: int, note: str = "") -> None:
+    """Look at a case that was submitted, and accept it or send it back."""
+    page = rita.page
+    page.goto(f"{rita.dock.url}/work?project=balls")  # others have submitted meanwhile
+    connected(page)
+    rita.open()
+    rita.read()
+    assert (rita.send_back() if note else rita.accept()) == str(number)
 
 
-def _withdraw_and_give_back(anna: Annotator, adam: Settings) -> None:
+def _withdraw_and_give_back(anna: Timed, adam: Settings) -> None:
     """Withdraw a case while its viewer is open: the annotator reads why, and has it again afterwards."""
     with Archive.open(adam) as archive:
         project = archive.project("balls")
@@ -215,7 +148,7 @@ def _withdraw_and_give_back(anna: Annotator, adam: Settings) -> None:
     anna.leave()
     lost = anna.page.get_by_test_id("work-lost")
     expect(lost).to_contain_text("it was assigned to bert. What you saved is in the archive.")
-    _picture(anna.page, anna.pictures, "withdrawn")
+    anna.picture("withdrawn")
     with Archive.open(adam) as archive:
         archive.project("balls").assign([str(WITHDRAWN)], "anna")
     anna.page.reload()
@@ -271,22 +204,6 @@ def _project(folder: Path, settings: Settings) -> list[int]:
             review=True,
         )
     return voxels
-
-
-@contextmanager
-def _session(browser: Browser, dock: RunningDock) -> Iterator[Page]:
-    """Open My work in a session of its own."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(PATIENCE)
-    page = context.new_page()
-    open_at(page, dock, "/work")
-    yield page
-    context.close()
-
-
-def _picture(page: Page, folder: Path | None, name: str) -> None:
-    if folder is not None and not (folder / f"{name}.png").exists():
-        page.screenshot(path=folder / f"{name}.png")
 
 
 def _check(settings: Settings, folder: Path, balls: list[int]) -> None:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import textwrap
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -30,7 +30,14 @@ def blocks(page: str) -> list[tuple[str, str]]:
     return [(found[1], found[2]) for found in FENCED.finditer((PROJECT / page).read_text("utf-8"))]
 
 
-def walk(page: str, folder: Path, numbers: Mapping[str, str] = MappingProxyType({})) -> None:
+def walk(
+    page: str,
+    folder: Path,
+    numbers: Mapping[str, str] = MappingProxyType({}),
+    *,
+    code: Mapping[str, str] = MappingProxyType({}),
+    browsing: Callable[[], None] | None = None,
+) -> None:
     """Do what a page says, in a folder; ``text`` is what the blocks since the last ``text`` printed.
 
     ``console`` is shown only. ``...`` stands for anything.
@@ -38,17 +45,23 @@ def walk(page: str, folder: Path, numbers: Mapping[str, str] = MappingProxyType(
     Parameters
     ----------
     numbers : in the text of the page -> what is printed here instead.
+    code : in the Python of the page -> what is run here instead.
+    browsing : does what the page says below its ``console``, in browsers.
     """
     names: dict[str, object] = {}
     said = ""
     for language, body in blocks(page):
-        if language == "sh":
+        if language == "console" and browsing is not None:
+            browsing()
+        elif language == "sh":
             ran = subprocess.run(
                 ["bash", "-eu", "-c", body], cwd=folder, capture_output=True, text=True, timeout=900
             )
             assert ran.returncode == 0, f"{body}{ran.stderr}"
             said += ran.stdout
         elif language == "python":
+            for text, here in code.items():
+                body = body.replace(text, here)
             printed = io.StringIO()
             with contextlib.chdir(folder), contextlib.redirect_stdout(printed):
                 exec(compile(body, page, "exec"), names)
@@ -91,11 +104,6 @@ def test_the_notebook(demo, folder):
 @pytest.mark.slow
 def test_many_studies_at_once(demo, folder):
     walk("docs/tutorials/cohort.md", folder)
-
-
-@pytest.mark.slow
-def test_three_people_annotate_together(folder):
-    walk("docs/tutorials/project.md", folder)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import highdicom as hd
@@ -19,6 +20,7 @@ from dicomdock.cohort.table import Item
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput, NotFound, NotInArchive
+from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.segmentation import Mask
 from dicomdock.project.model import CaseRefused, CaseState
 from tests.api.conftest import AFFINE, SHAPE, values
@@ -165,6 +167,70 @@ def test_two_people_draw_one_reviews_and_the_export_is_right(
     assert list(table["dice"]) == [pytest.approx(2 * 75 / 180), 0.0]
 
 
+def test_a_reviewer_accepts_what_they_have_looked_at(
+    archive: Archive, series: str, livers: As, tmp_path: Path
+) -> None:
+    anna, rita = livers("anna"), livers("rita")
+    anna.take("1a")
+    first = draw(archive, series, creator="anna")
+    anna.submit("1a")
+    rita.send_back("1a", "Once more.")
+    anna.take("1a")
+    second = draw(archive, series, shift=1, creator="anna")
+    anna.submit("1a")
+    with pytest.raises(CaseRefused, match="Case 1a was submitted again since you looked at it"):
+        rita.accept("1a", seen=first)
+    assert rita.cases()[0].state is CaseState.SUBMITTED  # nothing was taken by what was refused
+    archive.delete(second)
+    with pytest.raises(
+        CaseRefused, match=r"segmentation of case 1a, .* is not in the archive. Import or pull"
+    ):
+        rita.accept("1a", seen=second)
+    rita.send_back("1a", "It is gone.")
+    anna.take("1a")
+    anna.submit("1a", draw(archive, series, creator="anna"))
+    assert rita.accept("1a").state is CaseState.DONE
+
+
+def test_annotations_on_grids_that_differ_are_compared(archive: Archive, series: str, livers: As) -> None:
+    sitk = pytest.importorskip("SimpleITK")
+    anna, bert = livers("anna"), livers("bert")
+    anna.take("1a")
+    draw(archive, series, creator="anna")
+    anna.submit("1a")
+    bert.take("1b")
+    volume = archive.volume(series)
+    finer = volume.geometry.affine.copy()  # slices of a third: k turns into 3 k + 1 at their centres
+    finer[:3, 0] /= 3
+    finer[:3, 3] -= finer[:3, 0]
+    shape = (3 * SHAPE[0], *SHAPE[1:])
+    theirs = np.zeros(shape, np.uint8)
+    theirs[5:14, 2:7, 4:9] = 1
+    made = Segmentation.from_array(theirs, VolumeGeometry(shape, finer), names=["liver"], algorithm="MANUAL")
+    bert.submit("1b", replace(made, creator="bert").save(archive, series))
+
+    liver, lesion = anna.agreement().rows
+    assert (liver["first_volume_ml"], liver["second_volume_ml"]) == (
+        pytest.approx(90 * VOXEL),
+        pytest.approx(np.count_nonzero(theirs) * VOXEL / 3),
+    )
+    mine = np.zeros(SHAPE, np.uint8)
+    mine[1:4, 2:7, 3:9] = 1
+    images = []
+    for array, spacing in ((mine, 3.0), (theirs, 1.0)):
+        image = sitk.GetImageFromArray(array)
+        image.SetSpacing((1.0, 1.0, spacing))
+        image.SetOrigin((0.0, 0.0, 1.0 if spacing == 3.0 else 0.0))
+        images.append(image)
+    overlap = sitk.LabelOverlapMeasuresImageFilter()
+    overlap.Execute(
+        images[0], sitk.Resample(images[1], images[0], sitk.Transform(), sitk.sitkNearestNeighbor)
+    )
+    assert liver["dice"] == pytest.approx(overlap.GetDiceCoefficient())
+    assert "resample" in str(liver["remark"])
+    assert (lesion["dice"], lesion["first_volume_ml"], lesion["second_volume_ml"]) == (None, 0, 0)
+
+
 def test_what_is_submitted_fits_the_task(archive: Archive, series: str, livers: As) -> None:
     anna = livers("anna")
     anna.take()
@@ -188,6 +254,24 @@ def test_codes_name_a_segment_whatever_it_is_called(archive: Archive, series: st
     assert anna.submit("1a").state is CaseState.SUBMITTED
 
 
+def test_a_version_is_later_than_the_one_it_was_made_of_whatever_the_clock_says(
+    archive: Archive, series: str, livers: As, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class SetBack(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> SetBack:
+            return cls(2020, 1, 2, tzinfo=tz)
+
+    anna = livers("anna")
+    anna.take("1a")
+    first = draw(archive, series, creator="anna")
+    monkeypatch.setattr("dicomdock.imaging.authoring.datetime", SetBack)
+    found = archive.segmentation(first)
+    smaller = replace(found.segments[0], mask=Mask.of(found.segments[0].mask.whole(SHAPE)[::-1]))
+    second = replace(found, segments=(smaller, *found.segments[1:]), creator="anna").save()
+    assert anna.submit("1a").result == second
+
+
 def test_who_submits_the_draft_of_a_tool_has_accepted_it(archive: Archive, series: str, livers: As) -> None:
     anna = livers("anna")
     anna.take()
@@ -202,6 +286,41 @@ def test_who_submits_the_draft_of_a_tool_has_accepted_it(archive: Archive, serie
     assert (written.ContentCreatorName, written.SOPInstanceStatus) == ("anna", "AO")
     assert written.SOPAuthorizationComment == "Accepted by anna"
     assert written.SegmentSequence[0].SegmentAlgorithmType == "AUTOMATIC"
+
+
+def test_drafts_are_submitted_by_who_ran_the_tool_or_by_anyone_where_nobody_did(
+    archive: Archive, series: str, livers: As, settings: Settings
+) -> None:
+    array = np.zeros(SHAPE, np.uint8)
+    array[1:4, 2:7, 3:9] = 1
+
+    def propose(creator: str, tool: str) -> Resource:
+        made = Segmentation.from_array(
+            array, archive.volume(series), names=["liver"], algorithm="AUTOMATIC", algorithm_name=tool
+        )
+        return replace(made, draft=True, creator=creator).save()
+
+    anna, bert = livers("anna"), livers("bert")
+    anna.take("1a")
+    bert.take("1b")
+    propose("anna", "grey")
+    with pytest.raises(CaseRefused, match="names bert as its creator"):
+        bert.submit("1b")  # anna's is hers, whether she has accepted it or not
+    batch = propose("", "grey")
+    submitted = bert.submit("1b").result
+    assert submitted is not None
+    before = archive.segmentation(submitted)
+    assert before.origin is not None and not before.draft
+    assert bert.changes("1b").draft == batch  # type: ignore[union-attr]
+    rita = livers("rita")
+    rita.send_back("1b", "Once more.")
+    bert.take("1b")
+    with pytest.raises(CaseRefused, match="Nothing was saved for case 1b since"):
+        bert.submit("1b")
+    mine = archive.accept_draft(propose("bert", "other"), "bert")  # as the viewer's Accept does
+    assert bert.submit("1b").result == mine
+    propose("rita", "third")
+    assert anna.submit("1a").state is CaseState.SUBMITTED  # her own
 
 
 def edited(archive: Archive, resource: Resource, liver: np.ndarray) -> Resource:

@@ -31,6 +31,22 @@ from tests.dock.running import running
 from tests.dock.using import arrived, open_at, rows, still
 from tests.imaging.scans import scan
 
+CLICKS = """() => {
+  const accept = document.querySelector('[data-testid="work-accept"]');
+  window.clicks = 0;
+  accept.addEventListener("click", () => { window.clicks += 1; });
+}"""
+TWICE = """() => {
+  const made = document.body.appendChild(document.createElement("button"));
+  made.setAttribute("aria-keyshortcuts", "x");
+  let clicks = 0;
+  made.addEventListener("click", () => { clicks += 1; });
+  for (const detail of [1, 2]) made.dispatchEvent(new MouseEvent("click", { bubbles: true, detail }));
+  made.remove();
+  return clicks;
+}"""
+"""Clicks a button that has a key twice in a row, as a double click does; gives how often it was pressed."""
+
 
 def make(settings: Settings, folder: Path, *, server: str = "", count: int = 3) -> list[str]:
     """Make a project of series in the archive, of which the last is on a server, where one is named."""
@@ -272,10 +288,15 @@ def test_a_reviewer_accepts_and_sends_back(home: Path, page: Page, tmp_path: Pat
         expect(changes).to_contain_text("Proposed by a tool; 1 of 1 segments changed by hand.")
         expect(changes.get_by_role("listitem")).to_contain_text("voxels added: 0, removed: 30")
         expect(page.get_by_test_id("work-accept")).to_be_enabled()
-        page.keyboard.press("a")
+        page.evaluate(CLICKS)
+        page.keyboard.down("a")
+        page.keyboard.down("a")  # it is held, which says nothing of the next case
+        page.keyboard.up("a")
+        assert page.evaluate("window.clicks") == 1
         expect(page.get_by_text("Case 2 is accepted.")).to_be_visible()
         expect(page.get_by_test_id("work-none")).to_contain_text("Nothing is left for you here")
         expect(page.get_by_test_id("work-next")).to_be_disabled()
+        assert page.evaluate(TWICE) == 1
     with Archive.open(settings) as archive:
         first, second, _ = archive.project("livers").cases()
     assert (first.note, second.state) == ("Once more.", CaseState.DONE)

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dicomdock.errors import GeometryError
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.segmentation import Mask, agreement
 
@@ -115,9 +114,16 @@ def test_known_shapes() -> None:
     assert (none.dice, none.mean_distance) == (None, None)
 
 
-def test_a_tilted_gantry_is_refused() -> None:
+def test_a_tilted_gantry_and_a_large_box_leave_overlap_and_volumes() -> None:
     affine = np.diag([1.0, 1.0, 1.0, 1.0])
     affine[1, 0] = 0.3
-    cube = Mask.of(np.ones((3, 3, 3), bool))
-    with pytest.raises(GeometryError, match="tilted"):
-        agreement(cube, cube, VolumeGeometry((3, 3, 3), affine))
+    first = np.zeros((3, 3, 3), bool)
+    first[:2] = True
+    second = np.roll(first, 1, axis=0)
+    found = agreement(Mask.of(first), Mask.of(second), VolumeGeometry((3, 3, 3), affine))
+    assert (found.volumes, found.dice) == (pytest.approx((0.018, 0.018)), pytest.approx(0.5))
+    assert (found.distance_95, found.mean_distance, "tilted" in found.remark) == (None, None, True)
+    voxel = np.ones((1, 1, 1), bool)
+    found = agreement(Mask((0, 0, 0), voxel), Mask((1000, 1000, 1000), voxel), grid((1001, 1001, 1001)))
+    assert (found.dice, found.distance_95) == (0.0, None)
+    assert "too far apart" in found.remark

@@ -135,6 +135,7 @@ def test_a_creation_is_refused_for_what_is_wrong_with_it(server: Running) -> Non
         {},
         {**SCHEDULED, **_state("IN PROGRESS", "")},
         {**SCHEDULED, **_state("SCHEDULED")},
+        {**SCHEDULED, "00741000": {"vr": "CS", "Value": ["SCHEDULED", "SCHEDULED"]}},
     ):
         refused = _send(server, "?1.2.840.6", wrong)
         assert refused.status == 400
@@ -158,6 +159,8 @@ def test_a_state_is_refused_by_the_code_of_the_standard(server: Running) -> None
     assert changed("IN PROGRESS", "") == (400, worklist.UID_MISSING)
     assert changed("FINISHED")[0] == 400
     assert changed("IN PROGRESS", "no uid " + SECRET)[0] == 400
+    several = {**_state("IN PROGRESS"), "00741000": {"vr": "CS", "Value": ["IN PROGRESS", "COMPLETED"]}}
+    assert _send(server, f"{path}/state", several, "PUT").status == 400
     claimed_too_early = _send(server, f"{path}?{SECRET}", FINISHED)
     assert (claimed_too_early.status, worklist.NOT_CLAIMED in claimed_too_early.headers["warning"]) == (
         400,

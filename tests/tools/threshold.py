@@ -8,9 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import nibabel
-import numpy as np
-
 
 def main(mode: str, given: str, output: str) -> None:
     print("reading\rhalf\x1b[31m way\x1b[0m", flush=True)
@@ -29,6 +26,9 @@ def main(mode: str, given: str, output: str) -> None:
                 file.write(bytes(1 << 20))
     if mode == "silent":
         return
+    import nibabel  # takes its time, in which a tool that hangs would be ended before it began
+    import numpy as np
+
     if mode == "garbage":
         Path(output).write_bytes(b"no label map at all" * 100)
         return

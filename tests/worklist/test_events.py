@@ -65,6 +65,9 @@ def test_each_change_of_a_step_is_reported_as_the_standard_has_it(database: Inde
     progress: DicomJson = {"00741004": {"vr": "DS", "Value": [50]}}
     steps.update("1.2.3", {"00741002": {"vr": "SQ", "Value": [dict(progress)]}}, MINE)
     assert listener.heard() == [("1.2.3", 3, "")]
+    item: DicomJson = {**progress, "00741007": {"vr": "SQ", "Value": [dict(CODE)]}}
+    steps.update("1.2.3", {"00741002": {"vr": "SQ", "Value": [dict(item)]}}, MINE)  # parameters alone
+    assert listener.heard() == [("1.2.3", 3, "")]
     steps.request_cancellation("1.2.3")  # its performer may hear of it now
     assert listener.heard() == [("1.2.3", 2, "")]
     assert steps.retrieve("1.2.3").state is State.IN_PROGRESS
@@ -159,6 +162,35 @@ def test_who_is_subscribed_with_a_filter_hears_of_what_matches_alone(
         with pytest.raises(InvalidInput):
             listener.subscribers.subscribe_filtered("SOME", Query("instances", wrong))
     steps.create("1.2.13", _labelled("livers", "P13"))
+    assert listener.heard() == []
+
+
+def test_a_filter_is_compared_again_when_a_step_changes(database: Index) -> None:
+    steps, listener = ProcedureSteps(database), Listener(database, "SOME")
+    steps.create("1.2.1", _labelled("lungs", "P1"))
+    mine = "ScheduledStationNameCodeSequence.CodeValue"
+    listener.subscribers.subscribe_filtered("SOME", Query("instances", {mine: "T1"}))
+    steps.create("1.2.2", _labelled("lungs", "P2"))
+    assert listener.heard() == []
+    station: DicomJson = {**CODE, "00080100": {"vr": "SH", "Value": ["T1"]}}
+    assigned: DicomJson = {"00404025": {"vr": "SQ", "Value": [dict(station)]}}
+    steps.update("1.2.1", assigned)
+    assert listener.heard() == [("1.2.1", 1, "SCHEDULED")]
+    steps.update("1.2.1", STATIONS)  # it matches no more; the subscription to it stays, as any other
+    assert listener.heard() == [("1.2.1", 5, "")]
+    listener.subscribers.unsubscribe("SOME", "1.2.1")
+    steps.update("1.2.2", assigned)
+    assert listener.heard() == [("1.2.2", 1, "SCHEDULED")]
+    listener.subscribers.unsubscribe("SOME", "1.2.2")
+    steps.change_state("1.2.2", State.IN_PROGRESS, MINE)  # it matched before: who has left it stays away
+    assert listener.heard() == []
+    claimed = Query("instances", {"ProcedureStepState": "IN PROGRESS"})
+    listener.subscribers.subscribe_filtered("SOME", claimed)
+    steps.change_state("1.2.1", State.IN_PROGRESS, MINE)
+    assert listener.heard() == [("1.2.1", 1, "IN PROGRESS")]
+    listener.subscribers.suspend("SOME")
+    steps.create("1.2.3", _labelled("lungs", "P3"))
+    steps.change_state("1.2.3", State.IN_PROGRESS, MINE)
     assert listener.heard() == []
 
 

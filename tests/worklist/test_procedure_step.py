@@ -147,6 +147,25 @@ def test_an_update_needs_the_transaction_uid_and_leaves_the_state() -> None:
         update(_step(GO), {"00741000": {"vr": "CS", "Value": ["COMPLETED"]}}, MINE, LATER)
 
 
+def test_the_status_codes_are_those_of_another_program() -> None:
+    table = pytest.importorskip("pynetdicom.status").UNIFIED_PROCEDURE_STEP_SERVICE_CLASS_STATUS
+    words = {
+        Reason.NO_LONGER_UPDATABLE: "may no longer be updated",
+        Reason.WRONG_TRANSACTION_UID: "correct Transaction UID was not provided",
+        Reason.ALREADY_IN_PROGRESS: "already IN PROGRESS",
+        Reason.SCHEDULED_BY_CREATION_ONLY: "only become SCHEDULED via N-CREATE",
+        Reason.FINAL_STATE_REQUIREMENTS: "not met final state requirements",
+        Reason.NOT_IN_PROGRESS: "not yet in the IN PROGRESS state",
+        Reason.ALREADY_COMPLETED: "already COMPLETED",
+        Reason.NOBODY_TO_NOTIFY: "performer cannot be contacted",
+        Remark.ALREADY_CANCELED: "already in the requested state of CANCELED",
+        Remark.ALREADY_COMPLETED: "already in the requested state of COMPLETED",
+    }
+    assert set(words) == {*Reason, *Remark}
+    for code, said in words.items():
+        assert said in table[int(code, 16)][1]
+
+
 @pytest.mark.parametrize("bad", ["", "FINISHED", "IN PROGRESS"])
 def test_a_new_step_is_scheduled(bad: str) -> None:
     with pytest.raises(InvalidInput):
@@ -173,11 +192,13 @@ def test_a_new_step_is_on_a_work_list_that_has_a_label() -> None:
 
 @pytest.mark.parametrize(("tag", "value"), [("00741200", "STAT"), ("00404041", "MAYBE")])
 def test_an_enumerated_value_is_one_of_the_standard(tag: str, value: str) -> None:
-    wrong: DicomJson = {tag: {"vr": "CS", "Value": [value]}}
-    with pytest.raises(InvalidInput, match=" or "):
-        create("1.2.3", {**SCHEDULED, **wrong}, NOW)
-    with pytest.raises(InvalidInput, match=" or "):
-        update(_step(GO), wrong, MINE, NOW)
+    right = SCHEDULED[tag]["Value"][0]  # type: ignore[index, call-overload]
+    for several in ([value], [right, right]):
+        wrong: DicomJson = {tag: {"vr": "CS", "Value": several}}
+        with pytest.raises(InvalidInput, match=" or "):
+            create("1.2.3", {**SCHEDULED, **wrong}, NOW)
+        with pytest.raises(InvalidInput, match=" or "):
+            update(_step(GO), wrong, MINE, NOW)
 
 
 # Those that dcm4chee-arc refuses in an N-SET too, where the standard has "Not allowed".
@@ -199,6 +220,23 @@ def test_an_update_leaves_what_only_the_creation_sets(keyword: str) -> None:
     for changed in ({"vr": vr, "Value": [*other]}, {"vr": vr}):
         with pytest.raises(InvalidInput, match=keyword):
             update(step, {tag: changed}, "", NOW)
+
+
+def test_an_update_empties_nothing_that_keeps_its_value() -> None:
+    """Type 1 of N-SET in PS3.4 Table CC.2.5-3; what has no value may be sent back as it is."""
+    for keyword in (
+        "WorklistLabel",
+        "ExpectedCompletionDateTime",
+        "ScheduledWorkitemCodeSequence",
+        "CommentsOnTheScheduledProcedureStep",
+    ):
+        tag, vr = tag_and_vr(keyword)
+        value = CODE if vr == "SQ" else "20260102" if vr == "DT" else "A"
+        step = create("1.2.3", {**SCHEDULED, tag: {"vr": vr, "Value": [value]}}, NOW)
+        with pytest.raises(InvalidInput, match=keyword):
+            update(step, {tag: {"vr": vr}}, "", NOW)
+        if keyword != "WorklistLabel":
+            update(create("1.2.3", {**SCHEDULED, tag: {"vr": vr}}, NOW), {tag: {"vr": vr}}, "", NOW)
 
 
 @pytest.mark.parametrize("tag", ["00741200", "00741204", "00404005", "00404041"])

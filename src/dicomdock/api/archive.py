@@ -451,7 +451,8 @@ class Archive:
         from dicomdock.api.tools import Job, run_on_series
         from dicomdock.config.tools import ToolFolder
 
-        job = Job(ToolFolder(self._settings).get(name), self._settings, volume, points=points)
+        tool = ToolFolder(self._settings).get(name)
+        job = Job(tool, self._settings, volume, points=points, operator=self._settings.person)
         with closing(run_on_series(self, job, resource_of(series, "series"))) as work:
             while True:
                 try:

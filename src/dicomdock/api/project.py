@@ -15,6 +15,7 @@ from dicomdock.errors import InvalidInput, NotFound
 from dicomdock.project.model import (
     Case,
     CaseRefused,
+    CaseState,
     Entry,
     Project,
     SegmentTerm,
@@ -164,15 +165,27 @@ class AnnotationProject:
         result = submitted(self._archive, held, self.definition, who, chosen)
         return self._projects.submit(self.name, key, who, result)
 
-    def accept(self, case: str, *, person: str = "") -> Case:
+    def accept(self, case: str, *, seen: Resource | None = None, person: str = "") -> Case:
         """Accept what was submitted for a case.
+
+        Parameters
+        ----------
+        seen : what the reviewer has looked at; by default what is submitted now.
 
         Raises
         ------
         CaseRefused
-            It is not for this person to review.
+            It is not for this person to review, something else was submitted since they looked, or the
+            segmentation is not in the archive.
         """
-        return self._projects.accept(self.name, self._key(case), self._person(person))
+        from dicomdock.api.project_submission import require_present
+
+        key = self._key(case)
+        found = next((one for one in self.cases() if one.key == key), None)
+        if found is not None and found.state in (CaseState.SUBMITTED, CaseState.IN_REVIEW):
+            require_present(self._archive, found, case)
+            seen = seen or found.result
+        return self._projects.accept(self.name, key, self._person(person), seen)
 
     def send_back(self, case: str, note: str, *, person: str = "") -> Case:
         """Send a case back to its annotator.

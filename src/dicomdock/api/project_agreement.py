@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, groupby
 
+import numpy as np
+
 from dicomdock.api.home import LocalHome
 from dicomdock.api.project_submission import mask_of
 from dicomdock.api.segmentation import Segmentation, read
 from dicomdock.api.statistics import Cell
-from dicomdock.errors import DicomdockError, GeometryError
+from dicomdock.errors import DicomdockError
 from dicomdock.imaging.segmentation import agreement
 from dicomdock.imaging.segmentation.mask import EMPTY
 from dicomdock.project.model import Case, Project, SegmentTerm
@@ -62,24 +64,27 @@ def _pair(
         return
     remark = " ".join(dict.fromkeys((*one.remarks, *placed.remarks)))
     for term in project.task.segments or _all_terms(one, placed):
-        yield _row({**known, "segment": term.label, **_numbers(one, placed, term, remark)})
+        numbers = _numbers(one, Segmentation.of(placed), term, remark)
+        # As it was drawn, not as it was resampled to be compared.
+        yield _row({**known, "segment": term.label, **numbers, "second_volume_ml": _volume(other, term)})
+
+
+def _volume(segmentation: Segmentation, term: SegmentTerm) -> float:
+    """Return the volume of a segment, in ml."""
+    voxel = abs(float(np.linalg.det(segmentation.geometry.affine[:3, :3])))  # mm3
+    return (mask_of(segmentation, term) or EMPTY).count * voxel / 1000
 
 
 def _numbers(one: Segmentation, other: Segmentation, term: SegmentTerm, remark: str) -> dict[str, Cell]:
     masks = mask_of(one, term) or EMPTY, mask_of(other, term) or EMPTY
-    try:
-        found = agreement(*masks, one.geometry)
-    except GeometryError as error:
-        return {"remark": error.reason}
-    if not all(mask.count for mask in masks):
-        remark = " ".join(filter(None, (remark, "Not drawn by both.")))
+    found = agreement(*masks, one.geometry)
+    apart = "" if all(mask.count for mask in masks) else "Not drawn by both."
     return {
         "first_volume_ml": found.volumes[0],
-        "second_volume_ml": found.volumes[1],
         "dice": found.dice,
         "distance_95_mm": found.distance_95,
         "mean_distance_mm": found.mean_distance,
-        "remark": remark,
+        "remark": " ".join(filter(None, (remark, apart, found.remark))),
     }
 
 

@@ -18,7 +18,8 @@ from dicomdock.api.project_agreement import AgreementTable
 from dicomdock.api.project_changes import COLUMNS as CHANGES
 from dicomdock.api.project_changes import change_rows
 from dicomdock.api.segmentation import Segmentation, read
-from dicomdock.api.statistics import Cell, csv_of, write_new
+from dicomdock.api.statistics import Cell, write_new
+from dicomdock.cohort.csv_text import csv_of
 from dicomdock.cohort.table import write_rows
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError, InvalidInput
@@ -79,7 +80,10 @@ def export(
     rows, decided = [], 0
     for case in cases:
         written: dict[str, Cell] = {}
-        if case.state is CaseState.DONE and case.result is not None:
+        if case.state is CaseState.DONE and case.result is None:
+            name = name_of(case, project)
+            problems.append(f"Case {name}: another program has completed it without a segmentation.")
+        elif case.state is CaseState.DONE and case.result is not None:
             try:
                 written = _write_decided(archive, case, case.result, name_of(case, project), folder)
                 decided += 1

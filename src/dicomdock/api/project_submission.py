@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 
 from pydicom.dataset import Dataset
@@ -12,9 +12,10 @@ from dicomdock.api.instances import found_in, headers_of, paths_of, read_single
 from dicomdock.api.segmentation import Segmentation, read
 from dicomdock.api.tools import accept
 from dicomdock.dicom.resource import Resource
-from dicomdock.imaging.attributes import text
+from dicomdock.errors import NotInArchive
+from dicomdock.imaging.attributes import first, text
 from dicomdock.imaging.references import references_of
-from dicomdock.imaging.segmentation import Mask, Segment
+from dicomdock.imaging.segmentation import Mask, Segment, earlier_version_of, is_draft
 from dicomdock.imaging.terminology import TISSUE, Terminology
 from dicomdock.project.model import Case, CaseRefused, Project, SegmentTerm, name_of
 
@@ -27,6 +28,9 @@ def find_newest(
 ) -> Resource:
     """Return the segmentation of a case's series that a person made last.
 
+    A version that they made another one of is never the last, whatever the clocks said when they saved both.
+    Where they have made none, it is the draft of a tool that was run for whoever has the case.
+
     Parameters
     ----------
     others : what was submitted for other cases.
@@ -34,19 +38,28 @@ def find_newest(
     Raises
     ------
     CaseRefused
-        There is none, or it was submitted already.
+        There is none, several tools have proposed one, or it was submitted already.
     """
     known = (person,) if project.annotations > 1 else (person, "")
-    mine, theirs = [], 0
+    mine, proposed, theirs = [], [], 0
     for resource, header in _drawn_on(archive, case.series):
+        creator = str(header.get("ContentCreatorName", ""))
         if resource in others:
             continue
-        if str(header.get("ContentCreatorName", "")) in known:
-            mine.append((text(header, "ContentDate"), text(header, "ContentTime"), resource))
+        if creator in known:
+            mine.append((resource, header))
+        elif is_draft(header) and creator not in project.annotators:
+            proposed.append((resource, header))
         else:
             theirs += 1
     name = name_of(case, project)
-    if not mine:
+    if not mine and len({_algorithm_of(header) for _, header in proposed}) > 1:
+        raise CaseRefused(
+            f"Several tools have proposed a segmentation of case {name}.",
+            remedy="Accept one in the viewer, or name it.",
+        )
+    candidates = mine or proposed
+    if not candidates:
         if theirs:
             raise CaseRefused(
                 f"No segmentation of case {name} names {person} as its creator.",
@@ -56,13 +69,23 @@ def find_newest(
             f"There is no segmentation of case {name} in the archive.",
             remedy="Draw and save one, or name it.",
         )
-    newest = max(mine, key=lambda one: one[:2])[2]
+    newest = _newest(candidates)
     if newest == case.result:
         raise CaseRefused(
             f"Nothing was saved for case {name} since it was submitted.",
             remedy="Change it and save it first.",
         )
     return newest
+
+
+def _newest(candidates: Sequence[tuple[Resource, Dataset]]) -> Resource:
+    earlier = {earlier_version_of(header) for _, header in candidates}
+    last = [one for one in candidates if one[0].instance not in earlier] or candidates
+    return max(last, key=lambda one: (text(one[1], "ContentDate"), text(one[1], "ContentTime")))[0]
+
+
+def _algorithm_of(header: Dataset) -> str:
+    return text(first(header, "SegmentSequence"), "SegmentAlgorithmName")
 
 
 def submitted(archive: LocalHome, case: Case, project: Project, person: str, chosen: Resource) -> Resource:
@@ -84,10 +107,35 @@ def submitted(archive: LocalHome, case: Case, project: Project, person: str, cho
     segmentation = read(archive, chosen)
     require_complete(segmentation, project, name)
     if segmentation.draft:
-        return accept(archive, chosen, person, creator=person)
+        return accept(archive, chosen, person)
     if str(dataset.get("ContentCreatorName", "")) == person and text(dataset, "SOPClassUID") in SEGMENTATIONS:
         return Resource(chosen.study, text(dataset, "SeriesInstanceUID"), text(dataset, "SOPInstanceUID"))
     return replace(segmentation, creator=person).save(archive, case.series)
+
+
+def require_present(archive: LocalHome, case: Case, name: str) -> None:
+    """Refuse a submitted case whose segmentation nobody can look at.
+
+    Raises
+    ------
+    CaseRefused
+        Another program has named none, or it is not in the archive.
+    DamagedInstances
+        Its file is not what was stored.
+    """
+    send_back = "send the case back with a note"
+    if case.result is None:
+        raise CaseRefused(
+            f"Another program has completed case {name} without a segmentation.",
+            remedy=f"{send_back.capitalize()}.",
+        )
+    try:
+        paths_of(archive, case.result)
+    except NotInArchive:
+        raise CaseRefused(
+            f"The segmentation of case {name}, {case.result}, is not in the archive.",
+            remedy=f"Import or pull it, or {send_back}.",
+        ) from None
 
 
 def require_complete(segmentation: Segmentation, project: Project, case: str) -> None:
@@ -103,7 +151,7 @@ def require_complete(segmentation: Segmentation, project: Project, case: str) ->
         if any(one.mask.count for one in segmentation.segments):
             return
         raise CaseRefused(f"The segmentation of case {case} is empty.")
-    if len(drawn) < project.task.threshold * len(asked):
+    if len(drawn) < round(project.task.threshold * len(asked), 9):  # 0.55 of 100 are 55.00000000000001
         missing = ", ".join(one.label for one in asked if one not in drawn)
         raise CaseRefused(
             f"Case {case} lacks {missing}: {len(drawn)} of {len(asked)} segments are drawn, and the task asks"

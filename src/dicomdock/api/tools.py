@@ -48,6 +48,7 @@ class Job:
     volume : name of the volume, where the series holds several.
     cancelled : set by another thread to end it.
     points : for a model that takes them.
+    operator : who runs it, the Content Creator of the draft; empty for nobody, as in a batch.
     own_group : False in a process whose group is killed as a whole.
     """
 
@@ -57,6 +58,7 @@ class Job:
     cancelled: threading.Event | None = None
     own_group: bool = True
     points: Sequence[LabelledPoint] = ()
+    operator: str = ""
 
 
 def run_on_series(home: Home, job: Job, series: Resource) -> Generator[Step, None, Segmentation]:
@@ -100,7 +102,7 @@ def run_on_series(home: Home, job: Job, series: Resource) -> Generator[Step, Non
         data = yield from _answer(job, run, folder, given, sent)
         run.check()
         yield run.step("reading the answer")
-        return _segmentation(tool, data, outline, sent)
+        return replace(_segmentation(tool, data, outline, sent), creator=job.operator)
 
 
 def _answer(
@@ -276,23 +278,23 @@ def _code(text: CodeText | None) -> Code | None:
     return None if text is None else Code(text.value, text.scheme, text.meaning)
 
 
-def accept(home: Home, resource: Resource, person: str, *, creator: str = "") -> Resource:
+def accept(home: Home, resource: Resource, person: str) -> Resource:
     """Store a new version of a draft that states who has accepted it; see ``Archive.accept_draft``.
 
-    Parameters
-    ----------
-    creator : the Content Creator of the new version; empty for none.
+    They are its Content Creator too, since they answer for it.
     """
     person = " ".join(person.split())
-    if not person or len(person) > 64 or not person.isprintable():
-        raise InvalidInput("Name the person who accepts it, in 1 to 64 characters.")
+    if not person or len(person) > 64 or not person.isprintable() or {"\\", "="} & {*person}:
+        raise InvalidInput(
+            "Name the person who accepts it, in 1 to 64 characters, no backslash, no equals sign."
+        )
     found = read(home, resource)
     if not found.draft:
         raise InvalidInput(f"{resource} is not a draft; there is nothing to accept.")
     if found.images is None:
         raise GeometryError(f"The images of {resource} are not in the archive; retrieve them first.")
     headers = reading.headers_of(reading.paths_of(home, found.images))
-    accepted = replace(found, draft=False, creator=creator)
+    accepted = replace(found, draft=False, creator=person)
     return home.save_once(
         accepted, lambda: [segmentation_to_dicom(accepted, headers, accepted_by=person)], "segmentation"
     )

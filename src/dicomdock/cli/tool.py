@@ -237,7 +237,7 @@ def run(
     declared = ToolFolder(console.settings).get(name)
     _allowed(console, declared, sure=False)
     points = [LabelledPoint.parse(one) for one in point or ()]
-    job = Job(declared, console.settings, volume or None, points=points)
+    job = Job(declared, console.settings, volume or None, points=points, operator=console.settings.person)
     done: list[JsonValue] = []
     failures: list[JsonValue] = []
     last: DicomdockError | None = None

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from dicomdock.archive import Archive
 from dicomdock.archive.index.engine import Index
 from dicomdock.dicom.dictionary import tag_of
-from dicomdock.dicom.json_model import DicomJson, text
+from dicomdock.dicom.json_model import DicomJson, text, values
 from dicomdock.dicom.media_types import DICOM_JSON
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.uid import check_uid
@@ -150,7 +150,7 @@ async def change_state(origin: Origin, request: Request) -> Response:
 
     def changed(steps: ProcedureSteps, attributes: DicomJson) -> Response:
         state, transaction_uid = text(attributes, "ProcedureStepState"), text(attributes, "TransactionUID")
-        if state not in tuple(State):
+        if values(attributes, "ProcedureStepState") not in [[one] for one in State]:
             raise InvalidInput(
                 "The Procedure Step State of the request is not IN PROGRESS, COMPLETED or CANCELED."
             )

@@ -279,8 +279,12 @@ class Projects:
                 submitted = replace(submitted, step=step)
             return changes.write(submitted, Event.SUBMITTED, person, result=result)
 
-    def accept(self, name: str, key: tuple[int, int], person: str) -> Case:
+    def accept(self, name: str, key: tuple[int, int], person: str, seen: Resource | None = None) -> Case:
         """Accept what was submitted for a case, and return it; the case is taken for review where it is not.
+
+        Parameters
+        ----------
+        seen : what the reviewer has looked at; None where that is not known.
 
         Raises
         ------
@@ -291,7 +295,7 @@ class Projects:
         """
         with self._changing(name) as changes:
             case = changes.read_in_review(key, person)
-            accepted = transitions.accept(case, changes.project, person)
+            accepted = transitions.accept(case, changes.project, person, seen)
             changes.complete(case, person, comment="Accepted.")
             return changes.write(accepted, Event.ACCEPTED, person, result=case.result)
 

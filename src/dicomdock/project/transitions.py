@@ -75,20 +75,28 @@ def submit(case: Case, project: Project, person: str, result: Resource) -> Case:
     return replace(case, state=state, result=result, rounds=case.rounds + 1, note="", reviewer="")
 
 
-def accept(case: Case, project: Project, person: str) -> Case:
+def accept(case: Case, project: Project, person: str, seen: Resource | None = None) -> Case:
     """Return the case as it is once its reviewer has accepted it.
+
+    Parameters
+    ----------
+    seen : what the reviewer has looked at; None where that is not known.
 
     Raises
     ------
     CaseRefused
-        They do not have it.
+        They do not have it, or something else was submitted since they looked.
     """
     _require(case, project, CaseState.IN_REVIEW, person, case.reviewer)
+    if seen is not None and case.result != seen:
+        raise CaseRefused(f"Case {name_of(case, project)} was submitted again since you looked at it.")
     return replace(case, state=CaseState.DONE)
 
 
 def send_back(case: Case, project: Project, person: str, note: str) -> Case:
     """Return the case as it is once its reviewer has sent it back, to the same annotator.
+
+    Where that was another program, which is not an annotator of the project, anyone may take it.
 
     Raises
     ------
@@ -98,7 +106,8 @@ def send_back(case: Case, project: Project, person: str, note: str) -> Case:
         There is no note.
     """
     _require(case, project, CaseState.IN_REVIEW, person, case.reviewer)
-    return replace(case, state=CaseState.OPEN, assigned=case.person, note=check_note(note))
+    assigned = case.person if case.person in project.annotators else ""
+    return replace(case, state=CaseState.OPEN, assigned=assigned, note=check_note(note))
 
 
 def release(case: Case, project: Project, person: str) -> Case:

@@ -22,6 +22,7 @@ _PROGRESS: Final = "ProcedureStepProgressInformationSequence"
 _REPORTED: Final = (  # parts of the progress whose change is reported
     "ProcedureStepProgress",
     "ProcedureStepProgressDescription",
+    "ProcedureStepProgressParametersSequence",
     "ProcedureStepCommunicationsURISequence",
 )
 _ASSIGNED: Final = ("ScheduledStationNameCodeSequence", "ScheduledHumanPerformersSequence")

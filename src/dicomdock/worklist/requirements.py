@@ -38,6 +38,13 @@ _ALWAYS: Final = (  # type 1 of N-CREATE, and never without a value after an N-S
     "ScheduledProcedureStepStartDateTime",
     "InputReadinessState",
 )
+_NOT_EMPTIED: Final = (  # type 1 of N-SET: an update takes no value away
+    *_ALWAYS,
+    "WorklistLabel",
+    "ExpectedCompletionDateTime",
+    "ScheduledWorkitemCodeSequence",
+    "CommentsOnTheScheduledProcedureStep",
+)
 _EMPTY_AT_FIRST: Final = (
     "ProcedureStepProgressInformationSequence",
     "UnifiedProcedureStepPerformedProcedureSequence",
@@ -129,7 +136,7 @@ def check_new(attributes: DicomJson) -> None:
         only its performer writes; an attribute of type 1 without a value, or a value that is not one of its
         enumerated ones.
     """
-    if text(attributes, "ProcedureStepState") != State.SCHEDULED:
+    if values(attributes, "ProcedureStepState") != [State.SCHEDULED]:
         raise InvalidInput("A new procedure step has the Procedure Step State SCHEDULED.")
     if text(attributes, "TransactionUID"):
         raise InvalidInput("A new procedure step has no Transaction UID.")
@@ -152,22 +159,23 @@ def check_update(attributes: DicomJson, present: DicomJson) -> None:
     ------
     InvalidInput
         They contain the state; another value of an attribute that is set at creation only; no value of one
-        that always has one; a value that is not one of the enumerated ones.
+        that keeps the one it has; a value that is not one of the enumerated ones, or several.
     """
     if tag_of("ProcedureStepState") in attributes:
         raise InvalidInput("An update does not change the Procedure Step State.")
     for keyword in _SET_AT_CREATION_ONLY:
         if tag_of(keyword) in attributes and values(attributes, keyword) != values(present, keyword):
             raise InvalidInput(f"An update does not change the {keyword}.")
-    for keyword in _ALWAYS:
-        if tag_of(keyword) in attributes and absent(attributes, [keyword]):
+    for keyword in _NOT_EMPTIED:
+        if tag_of(keyword) in attributes and absent(attributes, [keyword]) and not absent(present, [keyword]):
             raise InvalidInput(f"An update does not remove the {keyword}.")
     _check_enumerated(attributes)
 
 
 def _check_enumerated(attributes: DicomJson) -> None:
     for keyword, allowed in _ENUMERATED.items():
-        if text(attributes, keyword) not in ("", *allowed):
+        given = values(attributes, keyword)
+        if len(given) > 1 or text(attributes, keyword) not in ("", *allowed):
             raise InvalidInput(f"The {keyword} is {', '.join(allowed[:-1])} or {allowed[-1]}.")
 
 

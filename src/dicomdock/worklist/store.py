@@ -8,7 +8,7 @@ happen.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -22,7 +22,7 @@ from dicomdock.dicom.uid import new_uid
 from dicomdock.errors import DicomdockError, NotFound
 from dicomdock.worklist import procedure_step, subscriptions
 from dicomdock.worklist.database import WorklistDatabase
-from dicomdock.worklist.events import changes
+from dicomdock.worklist.events import changes, state_report
 from dicomdock.worklist.procedure_step import Outcome, ProcedureStep
 from dicomdock.worklist.requirements import State
 from dicomdock.worklist.schema import claims, replacements, steps
@@ -243,7 +243,7 @@ class ProcedureSteps:
         self._write(connection, canceled)
         connection.insert(replacements, [replacements.values({"uid": step.uid, "replacement": uid})])
         watching = subscriptions.titles_of(connection, step.uid)
-        subscriptions.put(connection, watching, list(changes(step, Outcome(canceled, (State.CANCELED,)))))
+        _notify(connection, watching, step, Outcome(canceled, (State.CANCELED,)))
         return uid
 
     @contextmanager
@@ -285,8 +285,7 @@ class ProcedureSteps:
         watching = subscriptions.titles_of(connection, uid)
         outcome = change(before, bool(watching))
         self._write(connection, outcome.step, heard=by_performer)
-        if watching:
-            subscriptions.put(connection, watching, list(changes(before, outcome)))
+        _notify(connection, watching, before, outcome)
         return outcome
 
     def _write(self, connection: Connection, step: ProcedureStep, *, heard: bool = False) -> None:
@@ -349,6 +348,16 @@ def _insert(connection: Connection, step: ProcedureStep) -> None:
     subscriptions.add_new(connection, step)
     watching = subscriptions.titles_of(connection, step.uid)
     subscriptions.put(connection, watching, list(changes(None, Outcome(step))))
+
+
+def _notify(connection: Connection, watching: Sequence[str], before: ProcedureStep, outcome: Outcome) -> None:
+    """Report a change to who is subscribed to a step, and the step to those whose filter it matches now."""
+    if watching:
+        subscriptions.put(connection, watching, list(changes(before, outcome)))
+    after = outcome.step
+    if after.attributes != before.attributes:
+        joined = subscriptions.add_matching(connection, before, after)
+        subscriptions.put(connection, joined, [state_report(after, after.state)])
 
 
 def _step(row: Row) -> ProcedureStep:

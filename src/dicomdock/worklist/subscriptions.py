@@ -167,9 +167,33 @@ def add_new(connection: Connection, step: ProcedureStep) -> None:
         'ON f."title" = s."title" WHERE s."everything" = ?'
     )
     for title, keys in connection.all(asked, True):
-        if keys and not Query("instances", json.loads(keys)).matches(step.attributes):
-            continue
-        connection.insert(subscriptions, [subscriptions.values({"title": title, "uid": step.uid})])
+        if not keys or _matches(step, keys):
+            connection.insert(subscriptions, [subscriptions.values({"title": title, "uid": step.uid})])
+
+
+def add_matching(connection: Connection, before: ProcedureStep, after: ProcedureStep) -> Sequence[str]:
+    """Subscribe to a step that has changed those whose filter it matches now and did not before.
+
+    Who has ended the subscription to this step, which matched before, stays without it.
+
+    Returns
+    -------
+    The AE titles that were not subscribed to it.
+    """
+    asked = (
+        'SELECT f."title", f."keys" FROM procedure_step_filter f JOIN procedure_step_subscriber s '
+        'ON s."title" = f."title" WHERE s."everything" = ? AND f."title" NOT IN '
+        '(SELECT "title" FROM procedure_step_subscription WHERE "uid" = ?)'
+    )
+    joined = [
+        title
+        for title, keys in connection.all(asked, True, after.uid)
+        if _matches(after, keys) and not _matches(before, keys)
+    ]
+    connection.insert(
+        subscriptions, [subscriptions.values({"title": title, "uid": after.uid}) for title in joined]
+    )
+    return joined
 
 
 def put(connection: Connection, titles: Iterable[str], events: Sequence[DicomJson]) -> None:
@@ -225,6 +249,10 @@ def mark_sent(connection: Connection, title: str, number: int) -> None:
         number,
         False,
     )
+
+
+def _matches(step: ProcedureStep, keys: str) -> bool:
+    return Query("instances", json.loads(keys)).matches(step.attributes)
 
 
 def _subscribe_to_new(connection: Connection, title: str, keys: Mapping[str, str]) -> None:

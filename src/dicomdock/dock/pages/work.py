@@ -24,6 +24,7 @@ from dicomdock.errors import DicomdockError, NotFound
 from dicomdock.project.model import Case, CaseState, check_note
 
 PREFERENCE = "project"
+READING = "Looking for what was changed by hand of a tool's draft …"
 MOST_LOST = 3  # cases that are named as come free
 EVERY = 20.0  # seconds from one look at what others have done to the next
 CASES = (
@@ -244,7 +245,9 @@ class WorkPage:
         if work is None or case is None:
             self._card.clear()
             return
-        changes = self._changes.get(case.result, ()) if case.result is not None else ()
+        changes: Sequence[str] = ()
+        if case.result is not None:
+            changes = self._changes.get(case.result, (READING,) if work.reviews(case) else ())
         content = (work.project, case, work.explain(case), tuple(work.notes.get(case.key, ())), changes)
         self._card.show(content, lambda: card(work, case, changes))
 
@@ -259,7 +262,7 @@ class WorkPage:
             widgets.say("Nothing is left for you in this project.")
             await self.show()
             return
-        self._go(case)
+        await self._go(case)
 
     async def _open(self, key: str) -> None:
         self._current = key
@@ -274,12 +277,11 @@ class WorkPage:
             case = taken or case
         else:
             await self._run(self._service.fetch, case)
-        self._go(case)
+        await self._go(case)
 
-    def _go(self, case: Case) -> None:
+    async def _go(self, case: Case) -> None:
         """Open the images of a case, or what was drawn on them last."""
-        drawn = case.result
-        shown = Resource(drawn.study, drawn.series) if drawn is not None else case.series
+        shown = await self._run(self._service.shown, case)
         self._want_segments(case)
         back = json.dumps(f"/work?{urlencode({'project': self._name})}")
         ui.run_javascript(f"sessionStorage.setItem('dicomdock-list', {back})")
@@ -294,18 +296,18 @@ class WorkPage:
         await self._do(self._service.submit, "submitted")
 
     async def _accept(self) -> None:
-        await self._do(self._service.accept, "accepted")
+        case = self._case()
+        seen = case.result if case is not None else None
+        await self._do(lambda name, key: self._service.accept(name, key, seen), "accepted")
 
     async def _release(self) -> None:
         await self._do(self._service.release, "given back")
 
     async def _send_back(self) -> None:
-        case = self._case()
+        case, named = self._case(), self._current
         if case is None:
             return
-        with widgets.question(
-            f"Send case {self._current} back to {case.person}?", testid="ask-note"
-        ) as asked:
+        with widgets.question(f"Send case {named} back to {case.person}?", testid="ask-note") as asked:
             note = (
                 ui.textarea("What is to be changed")
                 .props("outlined autofocus autogrow")
@@ -325,13 +327,21 @@ class WorkPage:
                 widgets.button("Send back", send, kind="main", testid="note-send")
         written = await asked.ask()
         if written:
-            await self._do(lambda name, key: self._service.send_back(name, key, str(written)), "sent back")
+            # While it was written, another case may have become the current one.
+            await self._do(
+                lambda name, key: self._service.send_back(name, key, str(written)), "sent back", named
+            )
 
-    async def _do(self, do: Callable[[str, str], Case], done: str) -> None:
-        named = self._current
+    async def _do(self, do: Callable[[str, str], Case], done: str, named: str = "") -> None:
+        named = named or self._current
         if not named:
             return
-        self._want_segments(await self._run(do, self._name, named))
+        try:
+            case = await self._run(do, self._name, named)
+        except DicomdockError:
+            await self.show()  # somebody else may have done something with it
+            raise
+        self._want_segments(case)
         widgets.say(f"Case {named} is {done}.", kind="success")
         self._current = ""
         await self.show()

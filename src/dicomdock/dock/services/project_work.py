@@ -200,6 +200,13 @@ class ProjectWork:
         self.fetch(taken)
         return taken
 
+    def shown(self, case: Case) -> Resource:
+        """Return the series to look at in a case: what was drawn last, where it is here, else the images."""
+        drawn = case.result
+        if drawn is None or not self._local.archive.present(drawn):
+            return case.series
+        return Resource(drawn.study, drawn.series)
+
     def fetch(self, case: Case) -> None:
         """Queue the download of a case's images, where they are on a server and not here.
 
@@ -245,15 +252,20 @@ class ProjectWork:
         """
         return self._done(name, lambda project: project.submit(case))
 
-    def accept(self, name: str, case: str) -> Case:
+    def accept(self, name: str, case: str, seen: Resource | None = None) -> Case:
         """Accept what was submitted for a case.
+
+        Parameters
+        ----------
+        seen : what the user was shown as submitted.
 
         Raises
         ------
         CaseRefused
-            It is not for this user to review.
+            It is not for this user to review, something else was submitted meanwhile, or the segmentation is
+            not in the archive.
         """
-        return self._done(name, lambda project: project.accept(case))
+        return self._done(name, lambda project: project.accept(case, seen=seen))
 
     def send_back(self, name: str, case: str, note: str) -> Case:
         """Send a case back to its annotator.

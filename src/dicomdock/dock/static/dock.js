@@ -30,8 +30,13 @@
     const found = keyed().find((element) => enabled(element) && element.getAttribute("aria-keyshortcuts") === event.key);
     if (!found) return;
     event.preventDefault();
-    press(found);
+    if (!event.repeat) press(found);
   });
+
+  // A key that is held and a double click do a thing once: what is pressed again may mean the next item by then.
+  document.addEventListener("click", (event) => {
+    if (event.detail > 1 && event.target.closest("button[aria-keyshortcuts]")) event.stopPropagation();
+  }, true);
 
   // Arrow keys enter the list of the page from anywhere that has no use for them itself.
   document.addEventListener("keydown", (event) => {

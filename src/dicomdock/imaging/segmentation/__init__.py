@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dicomdock.imaging.segmentation.agreement import Agreement, agreement
 from dicomdock.imaging.segmentation.mask import Mask
-from dicomdock.imaging.segmentation.reading import is_segmentation, read_segmentation, segment_items
+from dicomdock.imaging.segmentation.reading import (
+    is_draft,
+    is_segmentation,
+    read_segmentation,
+    segment_items,
+)
 from dicomdock.imaging.segmentation.segmentation import Algorithm, Origin, Segment, Segmentation
 from dicomdock.imaging.segmentation.writing import (
     content_label,
@@ -23,6 +28,7 @@ __all__ = [
     "agreement",
     "content_label",
     "earlier_version_of",
+    "is_draft",
     "is_segmentation",
     "named_by",
     "read_segmentation",

@@ -36,35 +36,38 @@ class Agreement:
     distance_95 : in mm; the larger of the 95th percentiles of the distances from either surface to the other.
         None where a mask is empty.
     mean_distance : in mm; the mean over the voxels of both surfaces. None where a mask is empty.
+    remark : why there are no distances, although both masks have voxels.
     """
 
     volumes: tuple[float, float]
     dice: float | None
     distance_95: float | None
     mean_distance: float | None
+    remark: str = ""
 
 
 def agreement(first: Mask, second: Mask, geometry: VolumeGeometry) -> Agreement:
     """Compare two masks on one grid.
 
+    Distances are not measured where a tilted gantry has sheared the grid, or the masks lie too far apart.
+
     Parameters
     ----------
-    geometry : of the grid; its axes are perpendicular.
-
-    Raises
-    ------
-    GeometryError
-        The grid is sheared by a tilted gantry, or the masks lie too far apart to be compared.
+    geometry : of the grid.
     """
     millilitres = abs(float(np.linalg.det(geometry.affine[:3, :3]))) / 1000
     counts = first.count, second.count
     volumes = counts[0] * millilitres, counts[1] * millilitres
     if not all(counts):
         return Agreement(volumes, 0.0 if any(counts) else None, None, None)
+    dice = 2 * first.shared(second) / sum(counts)
     if geometry.sheared:
-        raise GeometryError("Distances are measured on slices that are not tilted; straighten the volume.")
-    a, b = _in_one_box(first, second)
-    dice = 2 * int(np.count_nonzero(a & b)) / sum(counts)
+        why = "Distances are measured on slices that are not tilted; straighten the volume."
+        return Agreement(volumes, dice, None, None, why)
+    try:
+        a, b = _in_one_box(first, second)
+    except GeometryError as error:
+        return Agreement(volumes, dice, None, None, error.reason)
     a, b = _surface(a), _surface(b)
     there, back = _distances(a, b, geometry.spacing), _distances(b, a, geometry.spacing)
     percentile = max(float(np.percentile(there, 95)), float(np.percentile(back, 95)))

@@ -51,6 +51,11 @@ def is_segmentation(header: Dataset) -> bool:
 
 
 @reading("The segmentation")
+def is_draft(dataset: Dataset) -> bool:
+    """Return whether a segmentation is what a tool made and nobody has accepted."""
+    return text(dataset, "SOPInstanceStatus").upper() == NOT_AUTHORIZED
+
+
 def read_segmentation(instance: Instance, *, onto: VolumeGeometry | None = None) -> Segmentation:
     """Read a DICOM Segmentation.
 
@@ -95,7 +100,7 @@ def read_segmentation(instance: Instance, *, onto: VolumeGeometry | None = None)
         origin_of(dataset),
         undrafted(text(dataset, "SeriesDescription")) or text(dataset, "ContentLabel"),
         tuple(remarks),
-        text(dataset, "SOPInstanceStatus").upper() == NOT_AUTHORIZED,
+        is_draft(dataset),
         contributors_of(dataset),
     )
     if onto is not None and result.fits(onto):

@@ -144,7 +144,7 @@ class ToolsLogic:
         self._cancelled = threading.Event()
         names = {label.name for label in tool.named.values()} | {BACKGROUND}
         points = [one for one in self._points() if one.label in names] if tool.points else []
-        job = Job(tool, self._settings, name, self._cancelled, points=points)
+        job = Job(tool, self._settings, name, self._cancelled, points=points, operator=self.saving.person)
         loop = asyncio.get_running_loop()
 
         def said(line: str) -> None:
