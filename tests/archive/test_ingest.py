@@ -244,6 +244,33 @@ def test_of_several_accession_numbers_and_patients_each_combination_is_found(
     assert found(archive, "studies", AccessionNumber="A1") == found(archive, "studies", PatientID="P") == []
 
 
+def test_a_corrected_patient_is_found_and_the_wrong_one_is_not(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dicomdock.archive.writer.GROUP_FILES", 2)
+    made = ct_series(9)
+
+    def imported(*stated: str) -> str:
+        """Store three series, each of a patient and order; return by whom the study is found."""
+        folder = tmp_path / "".join(stated)
+        items = [
+            changed(one, SeriesInstanceUID=f"1.2.{at // 3}", PatientID=who, AccessionNumber=f"of {who}")
+            for at, one in enumerate(made)
+            if (who := stated[at // 3]) != "-"
+        ]
+        write(folder, items)
+        list(archive.import_paths([folder], replace=True))
+        by_order = "".join(who for who in "ABC" if found(archive, "studies", AccessionNumber=f"of {who}"))
+        assert by_order == "".join(who for who in "ABC" if found(archive, "studies", PatientID=who))
+        return by_order
+
+    assert imported("A", "A", "B") == "AB"
+    assert imported("-", "-", "A") == "A"
+    assert imported("C", "-", "-") == "AC"
+    assert imported("-", "C", "B") == "BC"
+    assert imported("A", "A", "A") == "A"
+
+
 def test_a_name_of_empty_groups_is_empty(archive: Archive, tmp_path: Path) -> None:
     names = ("==", "Doe^Jane==", "=山田^太郎=")
     write(tmp_path / "a", [ct_series(1, PatientName=name, PatientID=name)[0] for name in names])
@@ -368,6 +395,23 @@ def test_a_cut_zip_file_is_never_read_by_the_directory_of_a_zip_file_in_it(
 
 
 @pytest.mark.slow
+def test_what_is_named_or_begins_like_a_packed_file_and_is_not_read_is_named(
+    archive: Archive, tmp_path: Path
+) -> None:
+    (one,) = ct_series(1)
+    whole = zipped(tmp_path / "whole.zip", {"a.dcm": one.data}).read_bytes()
+    zipped(tmp_path / "empty.zip", {})
+    (tmp_path / "program.zip").write_bytes(b"#!/bin/sh\n" + whole)  # a self-extracting one
+    (tmp_path / "part").write_bytes(b"PK\7\x08" + whole)
+    told = report(archive, tmp_path)
+    assert told.stored == 1
+    assert sorted((failure.path.name, failure.reason) for failure in told.failed) == [
+        ("empty.zip", "The zip file holds no files."),
+        ("part", "It is a zip file in several parts; unpack it and import its folder."),
+        ("program.zip", "It is named like a packed file, but does not begin as one."),
+    ]
+
+
 def test_hostile_zip_files_are_refused_and_the_rest_goes_on(archive: Archive, tmp_path: Path) -> None:
     first, second = ct_series(2)
     folder = tmp_path / "in"

@@ -1,4 +1,4 @@
-"""A server that names 20,000 studies at once: the dock's other pages have their turns meanwhile."""
+"""20,000 studies that a server names, files that are dropped, instances that fail: pages have their turns."""
 
 from __future__ import annotations
 
@@ -8,20 +8,31 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Iterable
-from typing import Any
-from unittest.mock import Mock
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+from unittest.mock import MagicMock, Mock
 
 from dicomdock.dicom import json_model, json_text
 from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.query import Query
+from dicomdock.dicom.resource import Resource
 from dicomdock.dock import widgets
+from dicomdock.dock.pages import transfers, upload_batch
 from dicomdock.dock.pages.study_loading import AT_ONCE, OnLoad, StudyLoader
+from dicomdock.dock.pages.transfers import TransfersPage
+from dicomdock.dock.pages.upload_batch import Preview, Results
 from dicomdock.dock.services.studies import Found, Listing
+from dicomdock.dock.services.uploads import Batch, InspectedFile, Outcome, SeriesGroup
 from dicomdock.federation import Join
 from dicomdock.sources import Match
+from dicomdock.transfer import Item
 
 STUDIES = 20_000
+PARTS = ("again", "bar", "done", "go", "line", "local", "message", "others", "others_title", "panel")
+PARTS += ("place", "status", "target", "title", "transfers")
+T = TypeVar("T")
 
 
 def match(number: int) -> Match:
@@ -45,6 +56,19 @@ async def turns_during(work: Awaitable[object]) -> int:
     await work
     beating.cancel()
     return turns
+
+
+def chunked(sizes: list[int]) -> Any:
+    """A grid that notes how many rows it is given at once."""
+    grid = Mock()
+
+    def note(rows: Iterable[widgets.Row]) -> None:
+        sizes.append(len([*rows]))
+
+    grid.set_rows = grid.patch_rows = note
+    grid.patch_many_rows = partial(widgets.Grid.patch_many_rows, grid)
+    grid.set_many_rows = partial(widgets.Grid.set_many_rows, grid)
+    return grid
 
 
 def loader(grid: Any) -> StudyLoader:
@@ -101,22 +125,17 @@ def test_rows_are_written_a_few_at_a_time() -> None:
 
 def test_many_rows_are_set_some_at_a_time_while_they_are_wanted() -> None:
     sizes: list[int] = []
-    grid = Mock()
-
-    def note(rows: Iterable[widgets.Row]) -> None:
-        sizes.append(len([*rows]))
-
-    grid.set_rows = grid.patch_rows = note
+    grid = chunked(sizes)
     rows = [widgets.Row(str(number), {}) for number in range(STUDIES)]
-    turns = asyncio.run(turns_during(widgets.Grid.set_many_rows(grid, iter(rows), lambda: True)))
+    turns = asyncio.run(turns_during(grid.set_many_rows(iter(rows), lambda: True)))
     assert sum(sizes) == STUDIES
     assert max(sizes) <= 1000
     assert turns >= len(sizes) - 1
     sizes.clear()
-    asyncio.run(widgets.Grid.set_many_rows(grid, iter(rows), lambda: len(sizes) < 3))
+    asyncio.run(grid.set_many_rows(iter(rows), lambda: len(sizes) < 3))
     assert len(sizes) == 3
     sizes.clear()
-    asyncio.run(widgets.Grid.set_many_rows(grid, iter(()), lambda: True))
+    asyncio.run(grid.set_many_rows(iter(()), lambda: True))
     assert sizes == [0]
 
 
@@ -154,3 +173,87 @@ def test_what_was_found_is_made_when_it_is_asked_for(monkeypatch: Any) -> None:
     assert listing.found.get("no UID") is None
     assert made == ["1.2.7", "1.2.8"]
     assert [*listing.found][:2] == ["1.2.1", "1.2.2"]
+
+
+async def at_once(work: Callable[..., Any], *arguments: Any) -> Any:
+    return work(*arguments)
+
+
+def bare(kind: type[T], **state: Any) -> T:
+    """An object of a page, without the page around it."""
+    one = kind.__new__(kind)
+    one.__dict__.update({f"_{name}": Mock() for name in PARTS}, _run=at_once)
+    one.__dict__.update(state)
+    return one
+
+
+def dropped(number: int) -> InspectedFile:
+    about = dict.fromkeys(
+        ("PatientName", "PatientID", "StudyDate", "StudyDescription", "SeriesNumber", "Modality"), ""
+    )
+    about["SeriesDescription"] = "one of very many"
+    return InspectedFile(f"{number}", Path("gone"), 1, Resource("1.2", f"1.2.{number}", "1.3"), about)
+
+
+def test_what_became_of_many_files_is_written_a_few_at_a_time() -> None:
+    sizes: list[int] = []
+    outcomes = [Outcome(f"{number}", None, True, "stored") for number in range(STUDIES)]
+    batch = Batch("key", Path("gone"), stage="stored", outcomes=outcomes)
+    page = bare(Results, _batch=batch, _grid=chunked(sizes), _loads=0)
+    turns = asyncio.run(turns_during(page.load()))
+    assert sum(sizes) == STUDIES
+    assert max(sizes) <= 1000
+    assert turns >= len(sizes) - 1
+
+
+def test_the_newest_state_of_many_files_ends_what_is_written_of_an_older_one() -> None:
+    sizes: list[int] = []
+    outcomes = [Outcome(f"{number}", None, True, "stored") for number in range(STUDIES)]
+    batch = Batch("key", Path("gone"), stage="stored", outcomes=outcomes)
+    page = bare(Results, _batch=batch, _grid=chunked(sizes), _loads=0)
+
+    async def twice() -> None:
+        older = asyncio.create_task(page.load())
+        await asyncio.sleep(0)
+        await page.load()
+        await older
+
+    asyncio.run(twice())
+    assert STUDIES <= sum(sizes) < 1.5 * STUDIES
+
+
+def test_many_files_that_were_dropped_are_written_a_few_at_a_time(monkeypatch: Any) -> None:
+    sizes: list[int] = []
+    files = [dropped(number) for number in range(STUDIES)]
+    groups = [SeriesGroup(Resource("1.2", f"1.2.{one.name}"), [one]) for one in files]
+    broken = [InspectedFile(f"x{number}", Path("gone"), 1, reason="no") for number in range(STUDIES)]
+    monkeypatch.setattr(upload_batch, "group_series", lambda *_: (groups, broken))
+    monkeypatch.setattr(upload_batch.widgets, "choice", lambda *_, **__: Mock(value="", is_deleted=False))
+    batch = Batch("key", Path("gone"), files=files)
+    page = bare(
+        Preview,
+        _batch=batch,
+        _grid=chunked(sizes),
+        _files=chunked(sizes),
+        _place=MagicMock(),
+        _sources=Mock(names=lambda: ["local"]),
+        _chosen=set(),
+        _there={},
+    )
+    turns = asyncio.run(turns_during(page.load()))
+    assert sum(sizes) == 2 * STUDIES
+    assert max(sizes) <= 1000
+    assert turns >= len(sizes) - 2
+
+
+def test_many_failures_of_a_transfer_are_written_a_few_at_a_time(monkeypatch: Any) -> None:
+    sizes: list[int] = []
+    failed = [Item(f"1.2/1.3/{number}", "failed", "no") for number in range(STUDIES)]
+    service = Mock()
+    service.queue.items = lambda *_: failed
+    page = bare(TransfersPage, _service=service, _failures=chunked(sizes), _names={}, _shows=0)
+    monkeypatch.setattr(transfers, "title", lambda *_: "one")
+    monkeypatch.setattr(transfers, "words", lambda *_: "failed")
+    asyncio.run(turns_during(page._show(Mock())))
+    assert sum(sizes) == STUDIES
+    assert max(sizes) <= 1000

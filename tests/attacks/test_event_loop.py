@@ -1,15 +1,19 @@
-"""The event loop of the origin server is never held for 0.1 s by what it is sent or asked for."""
+"""No loop, of the origin server or the dock, is held for 0.1 s by what it is sent or asked for."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import time
+from unittest.mock import Mock
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
 
 from dicomdock.archive import Archive
 from dicomdock.dicom.part10 import identify
+from dicomdock.dock.services.uploads import Uploads
 from dicomdock.origin.app import create_app
 from dicomdock.sources import Part
 from tests.builders import ct_series, deflated_bomb
@@ -103,6 +107,33 @@ def test_uploads_do_not_hold_the_loop(archive):
         for name, (headers, body) in uploads.items():
             status = await asked(app, "POST", b"/dicom-web/studies", b"", headers, body)
             assert status in (200, 202, 400, 409), name
+
+    assert asyncio.run(_watched(send)) < HELD
+
+
+@pytest.mark.slow
+def test_files_that_a_page_sends_do_not_hold_the_loop(archive, settings):
+    uploads = Uploads(asyncio.to_thread, Mock(settings=settings, archive=archive), Mock(), Mock())
+    routes = [
+        Route("/uploads", uploads.begin, methods=["POST"]),
+        Route("/uploads/{batch}", uploads.receive, methods=["POST"]),
+    ]
+    app, image = Starlette(routes=routes), ct_series(1)[0]
+    files = {
+        "deflated": deflated_bomb(image, 256 << 20),
+        "items": many_items(60_000, undefined=True),
+        "nested": nested(image.data, 1000),
+        "large": image.data + bytes(64 << 20),
+        **{f"{number}": image.data for number in range(300)},
+    }
+
+    async def send() -> None:
+        assert await asked(app, "POST", b"/uploads", b"", [], b"") == 201
+        (key,) = uploads._batches
+        for name, data in files.items():
+            query = f"name={name}".encode()
+            assert await asked(app, "POST", f"/uploads/{key}".encode(), query, [], data) == 204, name
+        assert len(uploads._batches[key].files) == len(files)
 
     assert asyncio.run(_watched(send)) < HELD
 

@@ -12,7 +12,7 @@ import pytest
 
 from dicomdock.archive.archive import Archive
 from dicomdock.config.settings import Settings
-from dicomdock.config.sqlite import use_write_ahead_log
+from dicomdock.config.sqlite import is_full, use_write_ahead_log
 from dicomdock.transfer.queue import TransferQueue
 
 
@@ -64,3 +64,23 @@ def test_first_commands_side_by_side(settings: Settings, _round: int):
 
     with ThreadPoolExecutor(6) as pool:
         assert list(pool.map(list_all, range(6))) == [(0, 0)] * 6
+
+
+@pytest.mark.parametrize(
+    ("code", "free", "full"),
+    [
+        (sqlite3.SQLITE_FULL, 1 << 40, True),  # a quota
+        (sqlite3.SQLITE_IOERR | 19 << 8, 0, True),  # of the file beside it that readers share
+        (sqlite3.SQLITE_CANTOPEN, 0, True),
+        (sqlite3.SQLITE_IOERR, 1 << 30, False),
+        (sqlite3.SQLITE_CORRUPT, 0, False),
+    ],
+)
+def test_a_full_disk_is_told_from_one_that_fails(
+    code: int, free: int, full: bool, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The size of the disk is made up: SQLite gave these codes on a full one."""
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("", (), {"free": free}))
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = code
+    assert is_full(error, file) is full

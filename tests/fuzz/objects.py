@@ -245,8 +245,20 @@ def _enhanced() -> bytes:
 def geometry(folder: Path) -> Target:
     from dicomdock.imaging.dataset import as_dataset
     from dicomdock.imaging.geometry import split_series
+    from dicomdock.imaging.multivolume import (
+        apparent_diffusion,
+        difference,
+        maximum,
+        mean,
+        members_of,
+        trace_weighted,
+        voxel_curve,
+    )
     from dicomdock.imaging.volume import Volume, allocate, check_claim, outline
+    from tests.imaging.test_multivolume import DIRECTIONS, arrays, diffusion
 
+    weights = [(0.0, ()), *((1000.0, direction) for direction in DIRECTIONS)]
+    weighted = diffusion(arrays(len(weights)), weights)
     slices = scan(np.arange(192, dtype=np.int16).reshape(SHAPE))
     others = [slices[0].data, slices[2].data]
 
@@ -270,7 +282,20 @@ def geometry(folder: Path) -> Target:
     def among(data: bytes) -> None:
         Volume.from_instances([others[0], data, others[1]]).window()
 
-    return Target([*_images(), _enhanced()], (plans, alone, among), DICOM, cases, trees=True)
+    def over_time(data: bytes) -> None:
+        """Read a slice as the first of a series of several volumes, and compute over all of them."""
+        instances = [data, *(one.data for one in weighted[1:])]
+        found = members_of(split_series([as_dataset(one, pixels=False) for one in instances]))
+        volumes = [Volume.from_instances(instances, plan=plan) for plan in found.plans]
+        mean(volumes)
+        maximum(volumes)
+        difference(volumes[-1], volumes[0])
+        voxel_curve(volumes, volumes[0].geometry.affine[:3, 3])
+        apparent_diffusion(volumes, found.axis, found.plans)
+        trace_weighted(volumes, found.axis, found.plans, 1000)
+
+    seeds = [*_images(), _enhanced(), weighted[0].data]
+    return Target(seeds, (plans, alone, among, over_time), DICOM, cases, trees=True)
 
 
 def rendering(folder: Path) -> Target:

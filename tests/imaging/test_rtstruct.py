@@ -158,12 +158,15 @@ def test_what_cannot_be_shown_is_left_out_in_words() -> None:
         ("CLOSED_PLANAR", [0, 0, 0, 5, 0, 6, 5, 5, 3]),
         ("CLOSED_PLANAR", [v + (90 if at % 3 == 2 else 0) for at, v in enumerate(square)]),
         ("CLOSED_PLANAR", [1, 2, 3, 4]),
+        ("", square),
+        ("CLOSED_NONPLANAR", square),
     )
     found = read_structures(structures, geometry)
     assert found.segments[0].mask.count == 9
     assert found.segments[0].mask.start == (1, 2, 2)
     assert [remark.split(";")[0] for remark in found.remarks] == [
         "2 contours are points or open lines, which enclose nothing",
+        "2 contours state no Contour Geometric Type, or one that the standard does not have",
         "1 contours do not lie in the plane of the slices",
         "1 contours lie beyond the images",
         "1 contours have no usable points",

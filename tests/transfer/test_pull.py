@@ -507,6 +507,22 @@ def test_what_a_server_gives_as_whole_studies_only_comes_so(archive: Archive, se
         assert report.warnings == (f"{client.name} gave {study} as a whole only.",)
 
 
+def test_whole_studies_come_where_no_instances_are_listed_either(archive: Archive, settings: Settings):
+    one = ct_series(3)
+    two = [changed(made, StudyInstanceUID=one[0].study) for made in ct_series(2)]
+    study = Resource(one[0].study)
+    server = Awkward([*one, *two], levels=("study",), lists=("studies", "studies/series"))
+    for known in (False, True):
+        with client_of(server, settings, whole_studies=known) as client:
+            report = ended(pull(client, archive, [series_of(two)], settings))
+            assert (report.missing, report.failures) == ((), ())
+            assert kept(archive, study) == originals(two)
+            report = ended(pull(client, archive, [study], settings))
+            assert (report.missing, report.complete) == ((), False)  # nothing says how many there are
+            assert kept(archive, study) == originals(one, two)
+            archive.remove(study)
+
+
 def test_of_a_server_known_to_give_whole_studies_nothing_less_is_requested(
     archive: Archive, settings: Settings
 ):

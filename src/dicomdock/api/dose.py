@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Self
@@ -11,6 +9,7 @@ from typing import Self
 from dicomdock.api import instances
 from dicomdock.api.home import Home
 from dicomdock.api.statistics import write_new
+from dicomdock.cohort.csv_text import csv_of
 from dicomdock.dicom.resource import Resource
 from dicomdock.imaging import dose as imaging
 from dicomdock.imaging.dose import DoseHistogram
@@ -44,14 +43,12 @@ class DoseHistograms:
 
     def csv(self) -> str:
         """Return the cumulative histograms as CSV with a header line, a row for each structure and dose."""
-        file = io.StringIO(newline="")
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for one in self.structures:
-            for dose, volume in zip(one.doses, one.volumes, strict=True):
-                share = volume / one.volume * 100
-                writer.writerow((one.label, f"{dose:.6g}", self.unit, f"{volume:.6g}", f"{share:.6g}"))
-        return file.getvalue()
+        rows = (
+            (one.label, f"{dose:.6g}", self.unit, f"{volume:.6g}", f"{volume / one.volume * 100:.6g}")
+            for one in self.structures
+            for dose, volume in zip(one.doses, one.volumes, strict=True)
+        )
+        return csv_of(COLUMNS, (dict(zip(COLUMNS, row, strict=True)) for row in rows))
 
     def to_csv(self, path: Path | str) -> None:
         """Write the cumulative histograms as CSV in UTF-8.

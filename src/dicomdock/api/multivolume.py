@@ -13,8 +13,9 @@ import numpy.typing as npt
 from dicomdock.api.home import Home
 from dicomdock.api.instances import headers_of, paths_of
 from dicomdock.api.segmentation import Segmentation
-from dicomdock.api.statistics import Cell, csv_of, write_new
+from dicomdock.api.statistics import Cell, write_new
 from dicomdock.api.volume import Volume, fill
+from dicomdock.cohort.csv_text import csv_of
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import GeometryError
 from dicomdock.imaging import multivolume as imaging

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from pydicom.dataset import Dataset
 from dicomdock.api.home import Home
 from dicomdock.api.instances import headers_of, paths_of, read_single
 from dicomdock.api.volume import fill, plan_named
+from dicomdock.cohort.csv_text import csv_of
 from dicomdock.cohort.table import arrow, parquet_of
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import GeometryError, InvalidInput
@@ -243,15 +242,6 @@ def _row(one: SegmentStatistics) -> dict[str, Cell]:
         cells += values.percentiles
     cells += [one.peak, one.metabolic_volume, one.glycolysis]
     return dict(zip(COLUMNS, cells, strict=True))
-
-
-def csv_of(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
-    """Return a table as CSV with a header line; None is an empty field."""
-    file = io.StringIO(newline="")
-    writer = csv.DictWriter(file, columns)
-    writer.writeheader()
-    writer.writerows(rows)
-    return file.getvalue()
 
 
 def write_new(path: Path | str, content: bytes) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from dicomdock.api.home import Home
 from dicomdock.api.instances import found_in, paths_of, read
-from dicomdock.api.statistics import Cell, csv_of, write_new
+from dicomdock.api.statistics import Cell, write_new
+from dicomdock.cohort.csv_text import csv_of
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
 from dicomdock.imaging import attributes

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from dicomdock.archive.import_progress import ImportProgress, ImportTally
 from dicomdock.archive.packed import (
     DICOMDIR,
+    NAMED_LIKE_PACKED,
     UNPACK_ERRORS,
     Member,
     exists,
@@ -174,6 +175,8 @@ def _read(writer: ArchiveWriter, path: Path) -> _Read:
                     return _Packed(path)
                 if kind := other_packing(head):
                     return Failure(path, f"It is {kind}; unpack it and import its folder.")
+                if path.suffix.lower() in NAMED_LIKE_PACKED:
+                    return Failure(path, "It is named like a packed file, but does not begin as one.")
             return _received(writer, path, head, iter(partial(file.read, CHUNK), b""))
     except WireError as error:
         return Failure(path, str(error))

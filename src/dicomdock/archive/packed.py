@@ -48,9 +48,12 @@ _OTHERS: Final = (
     (0, b"Rar!\x1a\x07", "a RAR file"),
     (0, b"\x28\xb5\x2f\xfd", "a Zstandard file"),
     (0, b"\x1f\x9d", "a file of compress"),
+    (0, b"PK\7\x08", "a zip file in several parts"),
     (0x8001, b"CD001", "an image of a disk"),  # ECMA-119 §8.4.2
 )
 """Where such a file has which bytes, and what it is called."""
+
+NAMED_LIKE_PACKED: Final = (".zip", ".gz", ".tgz", ".tar", ".bz2", ".xz", ".zst", ".7z", ".rar")
 
 _ZIP, _EMPTY_ZIP, _GZIP = b"PK\3\4", b"PK\5\6", b"\x1f\x8b"
 
@@ -132,6 +135,9 @@ def members(path: Path) -> Iterator[Member]:
         archive.close()
         raise WireError("The zip file cannot be read: it is cut off before its directory.")
     infos = [info for info in archive.infolist() if not info.is_dir()]
+    if not infos:
+        archive.close()
+        raise WireError("The zip file holds no files.")
     if len(infos) > MEMBERS:
         archive.close()
         raise WireError(f"The zip file has more than {MEMBERS} files; unpack it first.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -229,12 +229,14 @@ def replace_rows(
     # What was corrected is often the patient, so series and study become what the last of theirs states.
     of_series: dict[int, PendingInstance] = {}
     of_study: dict[int, PendingInstance] = {}
+    items_of: dict[tuple[int, int], list[PendingInstance]] = {}
     for number, item in replaced:
         row = {**_instance_row(item), "origin": origin, "made_here": made_here, "added": at}
         connection.execute(instance.update(row), *row.values(), number)
         levels = connection.first(_LEVELS, number)
         assert levels is not None
         of_series[levels[0]] = of_study[levels[1]] = item
+        items_of.setdefault((levels[1], levels[0]), []).append(item)
     numbers = [(number,) for number, _ in replaced]
     connection.execute_many("DELETE FROM sent WHERE instance = ?", numbers)
     connection.execute_many("DELETE FROM remark WHERE instance = ?", numbers)
@@ -247,9 +249,35 @@ def replace_rows(
         connection.execute(series.update(row), *row.values(), number)
         count_series(connection, number)
     for number, item in of_study.items():
+        _let_others_deviate(connection, number, item.header, of_series)
         row = {**study_row(item.header), "StudyInstanceUID": item.resource.study}
         connection.execute(study.update(row), *row.values(), number)
         count_study(connection, number)
+    for (study_id, series_id), items in items_of.items():
+        for deviation in DEVIATIONS:
+            connection.execute(f"DELETE FROM {deviation.table.name} WHERE series = ?", series_id)
+        _add_deviations(connection, study_id, series_id, items)
+
+
+def _let_others_deviate(
+    connection: Connection, study_id: int, header: Header, replaced: Container[int]
+) -> None:
+    """Note what a study's series state before the study is described by the header of a replaced instance."""
+    for deviation in DEVIATIONS:
+        table, key = deviation.table, deviation.key
+        columns = [column.name for column in table.columns if column.name != "series"]
+        names = ", ".join(study[name].quoted for name in columns)
+        stored = connection.first(f"SELECT {names} FROM study WHERE id = ?", study_id)
+        assert stored is not None
+        own: Row = dict(zip(columns, stored, strict=True))
+        if own[key] in ("", study_text_of(header, key)):
+            continue
+        otherwise = f"SELECT 1 FROM {table.name} WHERE {table.name}.series = series.id"
+        found = connection.column(
+            f"SELECT id FROM series WHERE study = ? AND NOT EXISTS ({otherwise})", study_id
+        )
+        rows = [table.values({**own, "series": number}) for number in found if number not in replaced]
+        connection.execute_many(table.insert_or_pass, rows)
 
 
 def refill_row(connection: Connection, instance_id: int, item: PendingInstance) -> None:

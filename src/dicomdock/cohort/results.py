@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from dicomdock.cohort.csv_text import csv_of
 from dicomdock.cohort.state import Outcome
 from dicomdock.cohort.table import Cell, Item, facts_of, write_rows
 from dicomdock.cohort.task import TaskReport
@@ -49,7 +48,8 @@ def write(path: Path, cohort: str, items: Sequence[Item], report: TaskReport) ->
         if path.suffix.lower() == ".parquet":
             write_rows(path, found, {"cohort": cohort, "task": report.task})
         else:
-            write_private(path, _csv(found))
+            columns = [*dict.fromkeys(name for row in found for name in row)]
+            write_private(path, csv_of(columns, found).encode())
     except OSError as error:
         raise InvalidInput(f"{path} cannot be written: {error.strerror}.") from None
 
@@ -80,11 +80,3 @@ def _is_ours(path: Path) -> bool:
         return "cohort" in facts_of(path)
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         return file.readline().startswith(",".join((*_COLUMNS, *_FACTS)))
-
-
-def _csv(rows: Sequence[dict[str, Cell]]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)))
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()

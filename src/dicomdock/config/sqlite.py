@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import sys
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 from dicomdock.config.home import close_file
 
 _MAKING = threading.Lock()
+_LOG = 64 << 10  # bytes; less is too little for what SQLite keeps beside its file
 _PAUSE = 0.01  # seconds between two tries
 
 
@@ -60,3 +62,17 @@ def use_write_ahead_log(connection: sqlite3.Connection, timeout: float) -> None:
 def error_code(error: Exception) -> int:
     """Return SQLite's primary result code; 0 where the error did not come from SQLite itself."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def is_full(error: Exception, file: Path) -> bool:
+    """Return whether SQLite failed because the disk of its file is full.
+
+    Where it cannot even make the files beside its own, SQLite only says that reading or writing failed.
+    """
+    code = error_code(error)
+    if code not in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+        return code == sqlite3.SQLITE_FULL
+    try:
+        return shutil.disk_usage(file.parent).free < _LOG
+    except OSError:
+        return False

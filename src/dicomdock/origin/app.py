@@ -23,6 +23,7 @@ from dicomdock.origin.context import Origin
 from dicomdock.origin.event_channel import EventChannels
 from dicomdock.origin.forwarded import Forwarded, networks
 from dicomdock.origin.granted import GRANT
+from dicomdock.origin.page_origins import PageOrigins
 from dicomdock.origin.paths import Answer, Paths
 from dicomdock.origin.responses import Flow, problem, sentence
 from dicomdock.origin.uploads import Uploads
@@ -165,7 +166,7 @@ def routes(
     *,
     workers: Workers | None = None,
     processes: int = 1,
-    pages: Sequence[str] | None = None,
+    channels: bool = False,
 ) -> list[BaseRoute]:
     """Return the routes of an origin server: everything below ``/dicom-web``, and ``/wado``.
 
@@ -174,7 +175,7 @@ def routes(
     source : what is published, or what returns it for each request.
     workers : the processes that decode; own ones by default, which end with the program.
     processes : that serve side by side, and share the limits.
-    pages : origins whose web pages may open event channels; None for a server without such channels.
+    channels : whether event channels are opened.
     """
     origin = Origin(
         source if callable(source) else lambda: source,
@@ -182,16 +183,16 @@ def routes(
         workers or Workers(),
         Uploads.shared(processes),
         Flow(processes),
-        pages is not None,
+        channels,
     )
     by_path: dict[str, dict[str, Endpoint]] = {}
     for transaction in TRANSACTIONS:
         path = (PREFIX if transaction.path != WADO_URI else "") + transaction.path
         by_path.setdefault(path, {})[transaction.method] = transaction.endpoint
     paths = Paths({path: _answering(endpoints, origin) for path, endpoints in by_path.items()})
-    if pages is None:
+    if not channels:
         return [paths]
-    return [paths, WebSocketRoute(PREFIX + EVENT_CHANNEL, EventChannels(origin, pages))]
+    return [paths, WebSocketRoute(PREFIX + EVENT_CHANNEL, EventChannels(origin))]
 
 
 def _answering(endpoints: Mapping[str, Endpoint], origin: Origin) -> Mapping[str, Answer]:
@@ -253,6 +254,7 @@ def create_app(
         middleware.append(Middleware(ReadOnly))
     if proxies:
         middleware.append(Middleware(Forwarded, trusted=networks(proxies)))
+    middleware.append(Middleware(PageOrigins, pages=cors))
 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
@@ -261,7 +263,7 @@ def create_app(
 
     # Without Starlette's own layers: the answers of our routes hold every error already.
     app: ASGIApp = Router(
-        [Route("/", _greeting), *routes(source, workers=workers, processes=processes, pages=cors)],
+        [Route("/", _greeting), *routes(source, workers=workers, processes=processes, channels=True)],
         lifespan=lifespan,
     )
     for layer, arguments, named in reversed(middleware):

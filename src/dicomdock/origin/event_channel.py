@@ -12,12 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from functools import partial
-from urllib.parse import urlsplit
 
 import anyio
-from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -42,22 +39,15 @@ class EventChannels:
     Parameters
     ----------
     origin : whose work list it is.
-    pages : origins whose web pages may connect, besides the server's own; ``*`` for all. A page of any other
-        site could listen to a server that asks for no token.
     """
 
-    def __init__(self, origin: Origin, pages: Sequence[str] = ()) -> None:
+    def __init__(self, origin: Origin) -> None:
         self._origin = origin
-        self._pages = frozenset(pages)
         self._open = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one subscriber until it goes."""
         socket = WebSocket(scope, receive, send)
-        if not self._is_allowed(socket):
-            refusal = sentence("Pages of other sites may not open an event channel here.", 403)
-            await socket.send_denial_response(refusal)
-            return
         if self._open >= MAX_CHANNELS:
             await socket.send_denial_response(sentence("Too many event channels are open.", 503))
             return
@@ -114,15 +104,6 @@ class EventChannels:
                 await in_thread(partial(subscribers.mark_sent, title, number))
             if len(waiting) < AT_ONCE or gone.done():
                 return number
-
-    def _is_allowed(self, connection: HTTPConnection) -> bool:
-        origins = connection.headers.getlist("origin")
-        if not origins:  # no web page
-            return True
-        if len(origins) > 1:
-            return False
-        own = urlsplit(origins[0]).netloc == connection.headers.get("host", "")
-        return own or origins[0] in self._pages or "*" in self._pages
 
 
 async def _gone(socket: WebSocket) -> None:

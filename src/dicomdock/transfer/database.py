@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from dicomdock.config.lock import FileLock
 from dicomdock.config.migrations import migrate
-from dicomdock.config.sqlite import error_code, make_private, use_write_ahead_log
+from dicomdock.config.sqlite import error_code, is_full, make_private, use_write_ahead_log
 from dicomdock.errors import ArchiveError, ArchiveLocked, NoSpace
 
 T = TypeVar("T")
@@ -209,7 +209,7 @@ class Database:
         code = error_code(error)
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return ArchiveLocked(f"Another process has held {self._file} for {LOCK_TIMEOUT:g} seconds.")
-        if code == sqlite3.SQLITE_FULL:
+        if is_full(error, self._file):
             return NoSpace(f"The disk of {self._file} is full.")
         return ArchiveError(f"{self._name} {self._file} cannot be used: {error}.")
 

@@ -243,6 +243,7 @@ class _Pull:
                 broken = self._stream(series, present)
             if is_local(broken):
                 self._without(series, broken)
+                self.refused.add(series)
                 return
             if broken is not None:
                 raise broken from None
@@ -282,7 +283,7 @@ class _Pull:
         present: Container[str] = (),
         *,
         discard: Container[str] = (),
-        only: Container[Resource] | None = None,
+        only: Container[Resource | None] | None = None,
     ) -> DicomdockError | None:
         """Retrieve a series or study in one answer; return what ended it too early.
 
@@ -291,7 +292,7 @@ class _Pull:
         present : instances that were in the archive before, and are not counted as received.
         discard : instances that are not written. A source that turns out to send the series one by one is
             not asked for the rest then.
-        only : instances that are written; None for all.
+        only : instances, or series whose instances, are written; None for all.
         """
         from dicomdock.archive.writer import UnexpectedInstance
 
@@ -299,7 +300,10 @@ class _Pull:
             if discard or only is not None:
                 part, instance = identified(part)
                 known = instance is not None and instance.parent == series and instance.instance in discard
-                if known or (only is not None and instance not in only):
+                chosen = only is None or (
+                    instance is not None and (instance in only or instance.parent in only)
+                )
+                if known or not chosen:
                     for _ in part.chunks():
                         pass
                     return
@@ -348,7 +352,7 @@ class _Pull:
         ----------
         asked : studies that were asked for as such; of others only what is missing is kept.
         """
-        missing: dict[str, set[Resource]] = {}
+        missing: dict[str, set[Resource | None]] = {}
         for one in self.refused & self.tracker.missing.keys():
             missing.setdefault(one.study, set()).add(one)
         for study, wanted in missing.items():
@@ -356,9 +360,17 @@ class _Pull:
             if others_come and not _gives_whole_studies(self.source):
                 continue
             try:
-                self._stream(Resource(study), only=None if study in asked else wanted)
+                broken = self._stream(Resource(study), only=None if study in asked else wanted)
             except UnsupportedByServer:
                 continue  # what is missing is named already
+            for series in [one for one in wanted if one is not None and one.instance is None]:
+                came = len(self.tracker.came(series))
+                if came and broken is None:
+                    del self.tracker.missing[series]
+                    self.tracker.expect(series, came)
+                    if self.counts.get(series) != came:
+                        self.tracker.proven = False
+                        self.tracker.warn(f"Series {series.series} cannot be proved complete.")
             if self.tracker.arrivals_of(study):
                 self.tracker.warn(f"{self.source.name} gave {study} as a whole only.")
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from dicomdock.archive.index.connection import Connection, Driver
 from dicomdock.archive.index.schema import TABLES, Dialect
-from dicomdock.config.sqlite import error_code, make_private, use_write_ahead_log
+from dicomdock.config.sqlite import error_code, is_full, make_private, use_write_ahead_log
 from dicomdock.errors import (
     ArchiveError,
     ArchiveLocked,
@@ -189,7 +189,7 @@ class Index:
                 self._take_back(driver, generation)
         except self._errors as error:
             if not _is_damage(error):
-                raise _our_error(error, self._lock_timeout) from error
+                raise _our_error(error, self._lock_timeout, self.path) from error
             if not self._repair(inode if _is_of_file(error) else None):
                 raise IndexDamaged(f"The archive's index is damaged: {error}.") from error
             message = "The archive's index was damaged; it has been rebuilt."
@@ -257,13 +257,13 @@ def _is_of_file(error: Exception) -> bool:
     return code in _SQLITE_DAMAGED or code & 0xFF in _SQLITE_DAMAGED
 
 
-def _our_error(error: Exception, waited: float) -> ArchiveError:
+def _our_error(error: Exception, waited: float, file: Path | None) -> ArchiveError:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     code = error_code(error)
     state = getattr(error, "sqlstate", "") or ""
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or state in _LOCKED_STATES:
         return ArchiveLocked(f"Another program has held the archive's index for {waited:g} seconds.")
-    if code == sqlite3.SQLITE_FULL or state in _FULL_STATES:
+    if state in _FULL_STATES or (file is not None and is_full(error, file)):
         return NoSpace("The disk of the archive's index is full.")
     return ArchiveError(f"The archive's index failed: {reason}.")
 

@@ -82,12 +82,10 @@ class StudyPanel:
         if visit != self._visit:
             return  # the user has walked on meanwhile
         self._series = {item.uid: item for item in series}
-        rows = [_row(study, item, item.state(coming)) for item in series]
-        if same:
-            self._grid.patch_rows(rows)
-        else:
-            self._grid.set_rows(rows)
         self._note.set_text(" ".join(errors.values()))
+        rows = (_row(study, item, item.state(coming)) for item in series)
+        write = self._grid.patch_many_rows if same else self._grid.set_many_rows
+        await write(rows, lambda: visit == self._visit)
 
     def found(self, uid: str) -> Found | None:
         """Return a series that is shown."""

@@ -50,6 +50,7 @@ class TransfersPage:
         self._transfers: dict[str, Transfer] = {}
         self._names: dict[str, str] = {}
         self._ticked: list[str] = []
+        self._shows = 0
         with ui.element("div").classes("studies-body"):
             with ui.element("section").classes("studies-list").props('aria-label="Transfers"'):
                 self._grid = widgets.Grid(
@@ -75,7 +76,7 @@ class TransfersPage:
             ui.element("span").classes("spacer")
             self._buttons: dict[str, tuple[ui.button, Callable[[Transfer], bool]]] = {}
             self._button("Pause", "pause", "p", self._request("pause"), goes)
-            self._button("Resume", "play_arrow", "g", self._resume, _can_resume)
+            self._button("Resume", "play_arrow", "g", self._resume, lambda one: one.worth_resuming)
             self._button("Cancel", "close", "c", self._request("cancel"), lambda one: not one.ended)
             self._button("Remove from the list", "delete_sweep", "", self._forget, lambda one: one.ended)
 
@@ -147,14 +148,17 @@ class TransfersPage:
         failed: Sequence[Item] = await self._run(
             lambda: self._service.queue.items(transfer.id, "failed", "missing", "unconfirmed")
         )
-        self._failures.set_rows(
+        self._failures.set_visibility(bool(failed))
+        rows = (
             widgets.Row(
                 item.resource,
                 {"reason": item.reason or item.status, "instance": item.resource.split("/")[-1]},
             )
             for item in failed
         )
-        self._failures.set_visibility(bool(failed))
+        self._shows += 1
+        shown = self._shows
+        await self._failures.set_many_rows(rows, lambda: shown == self._shows)
 
     def _select(self, keys: list[str]) -> None:
         self._ticked = keys
@@ -181,7 +185,7 @@ class TransfersPage:
 
     async def _resume(self) -> None:
         for transfer in self._chosen():
-            if _can_resume(transfer):
+            if transfer.worth_resuming:
                 await self._run(self._service.resume, transfer.id)
 
     async def _forget(self) -> None:
@@ -196,7 +200,3 @@ class TransfersPage:
         studies = {resource.split("/")[0] for resource in transfer.resources} if transfer else set()
         if len(studies) == 1:
             ui.navigate.to(f"/study/{next(iter(studies))}")
-
-
-def _can_resume(transfer: Transfer) -> bool:
-    return transfer.state in ("paused", "failed", "partly", "cancelled")

@@ -141,7 +141,8 @@ class Preview:
             if found
             else "None of these files is DICOM that can be stored."
         )
-        self._grid.set_rows(_rows(found))
+        rows = await self._run(_rows, found)
+        await self._grid.set_many_rows(rows, self._is_shown)
         self._grid.select(self._groups)
         wrong = [
             *self._rest,
@@ -149,10 +150,14 @@ class Preview:
         ]
         self._others.set_visibility(bool(wrong))
         self._others_title.set_text(f"{formatting.counted(len(wrong), 'file')} will not be stored")
-        self._files.set_rows(
+        others = (
             widgets.Row(str(at), {"name": file.name, "wrong": file.reason}) for at, file in enumerate(wrong)
         )
+        await self._files.set_many_rows(others, self._is_shown)
         self._say()
+
+    def _is_shown(self) -> bool:
+        return not self._target.is_deleted
 
     def _select(self, keys: list[str]) -> None:
         self._chosen = set(keys)
@@ -162,7 +167,9 @@ class Preview:
         """Take the choice of the server, and ask it what it has already; nothing waits for the answers."""
         server = self._target.value
         self._there = {}
-        self._grid.patch_rows(_rows(list(self._groups.values())))
+        groups = list(self._groups.values())
+        rows = await self._run(_rows, groups)
+        await self._grid.patch_many_rows(rows, lambda: self._is_shown() and self._target.value == server)
         self._say()
         if server == HERE_ONLY:
             return
@@ -173,7 +180,8 @@ class Preview:
                 return  # another one was chosen, or the files are on their way
             if count:
                 self._there[key] = count
-                self._grid.patch_rows(_rows(list(self._groups.values()), self._there, server))
+                rows = await self._run(_rows, groups, {**self._there}, server)
+                self._grid.patch_rows(row for row in rows if row.key == key)
                 self._say()
 
     def _say(self) -> None:
@@ -208,6 +216,7 @@ class Results:
         self._run = services.run
         self._transfers = services.transfers
         self._batch = batch
+        self._loads = 0
         with ui.element("div").classes("batch"):
             with ui.element("div").classes("study-head"):
                 with ui.element("h1"):
@@ -266,10 +275,13 @@ class Results:
             transfer is not None and transfer.state in ("partly", "failed", "cancelled")
         )
         there = {item.resource: item for item in items}
-        self._grid.set_rows(
+        results = (
             _result(at, outcome, there, sending=transfer is not None)
             for at, outcome in enumerate(batch.outcomes)
         )
+        self._loads += 1
+        load = self._loads
+        await self._grid.patch_many_rows(results, lambda: load == self._loads)
 
     async def _resume(self) -> None:
         if self._batch.transfer is not None:

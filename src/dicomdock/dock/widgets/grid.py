@@ -163,11 +163,15 @@ class Grid(Element, component="grid.js"):
         """
         left = iter(rows)
         self.set_rows(islice(left, AT_ONCE))
-        while some := list(islice(left, AT_ONCE)):
-            await asyncio.sleep(0)
-            if not wanted():
-                return
+        await asyncio.sleep(0)
+        await self.patch_many_rows(left, wanted)
+
+    async def patch_many_rows(self, rows: Iterable[Row], wanted: Callable[[], bool]) -> None:
+        """Replace rows by their key, and add those that are new, some at a time, as ``set_many_rows``."""
+        left = iter(rows)
+        while wanted() and (some := list(islice(left, AT_ONCE))):
             self.patch_rows(some)
+            await asyncio.sleep(0)
 
     def patch_rows(self, rows: Iterable[Row]) -> None:
         """Replace rows by their key, and add those that are new."""

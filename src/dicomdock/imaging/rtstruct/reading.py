@@ -52,6 +52,7 @@ FAR = 0.4
 NAMED = 5  # regions that one remark names
 
 _UNITED, _XOR = "CLOSED_PLANAR", "CLOSEDPLANAR_XOR"
+_OPEN = ("POINT", "OPEN_PLANAR", "OPEN_NONPLANAR")
 
 
 def is_structure_set(header: Dataset) -> bool:
@@ -204,7 +205,7 @@ class _Reader:
         self.geometry = geometry
         self.images = images
         self.open = self.across = self.beyond = self.broken = self.between = 0
-        self.moved = self.not_moved = 0
+        self.moved = self.not_moved = self.untyped = 0
         self.foreign: list[str] = []
         self.relabelled: list[str] = []
         self.nested: list[str] = []
@@ -255,7 +256,8 @@ class _Reader:
         for contour in (one for item in drawn for one in items(item, "ContourSequence")):
             kind = text(contour, "ContourGeometricType").upper()
             if kind not in (_UNITED, _XOR):
-                self.open += 1
+                self.open += kind in _OPEN
+                self.untyped += kind not in _OPEN
                 continue
             data = numbers(contour, "ContourData")
             if data is None or len(data) % 3 or len(data) < 9:
@@ -303,6 +305,7 @@ class _Reader:
     def remarks(self) -> list[str]:
         counted = (
             (self.open, "are points or open lines, which enclose nothing"),
+            (self.untyped, "state no Contour Geometric Type, or one that the standard does not have"),
             (self.across, "do not lie in the plane of the slices"),
             (self.beyond, "lie beyond the images"),
             (self.broken, "have no usable points"),

@@ -6,7 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -111,12 +111,12 @@ class SeriesGroup:
         """What the first file says of patient, study and series."""
         return self.files[0].about
 
-    @property
+    @cached_property
     def storable(self) -> Sequence[InspectedFile]:
         """The files that are stored and sent on."""
         return [file for file in self.files if file.issue in STORABLE]
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Bytes of what is taken."""
         return sum(file.size for file in self.storable)

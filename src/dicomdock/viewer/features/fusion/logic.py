@@ -291,7 +291,9 @@ class FusionLogic:
             self._loader.close()
             self._loader = None
         before, self._over, self._loaded, self._apart = self._over, None, None, None
-        self._by_hand = False
+        if self._by_hand:  # also where it did not come to be shown
+            self._by_hand = False
+            self.registrations.propose(None)
         self._unobserve()
         with self.state as data:
             data.fusion_uid = data.fusion_name = data.fusion_words = data.fusion_unit = ""
