@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 from tests.servers.process import ServerProcess, answers_http, free_port
 
@@ -18,15 +19,15 @@ from dicomdock.dicom.query import Query
 from dicomdock.sources import Part
 
 
-def all_sections(place: Place) -> list[str]:
-    """Run them all."""
+def all_sections(place: Place) -> list[Callable[[], str]]:
+    """Return them all."""
     ends = [place.series[0], *(one for one in place.series if one.name.startswith("real"))]
     return [
-        start(place),
-        *(import_(place, one) for one in ends),
-        *(origin(place, one) for one in ends),
-        memory(place),
-        search(place),
+        partial(start, place),
+        *(partial(import_, place, one) for one in ends),
+        *(partial(origin, place, one) for one in ends),
+        partial(memory, place),
+        partial(search, place),
     ]
 
 

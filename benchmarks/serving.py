@@ -9,19 +9,21 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom.uid import generate_uid
 from tests.builders import Made, changed, image_series
+from tests.servers import orthanc as orthanc_server
 from tests.servers.process import ServerProcess, answers_http, free_port
 
 from benchmarks.load import Load
+from benchmarks.place import Place
 from dicomdock.archive import Archive
 from dicomdock.sources import Part
 
-SECONDS = 10.0
+SECONDS = 5.0  # of each load
 STUDIES, SLICES = 40, 10
 ANY = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _MADE_UID = "1.2.826.0.1.3680043.8.498.1{:019}"
@@ -35,12 +37,14 @@ class Server:
     ----------
     pid : of its process; children count too.
     authorization : what a request carries to be let in.
+    synced : an Orthanc that waits for the disk, which matters to stores alone.
     """
 
     name: str
     port: int
     pid: int
     authorization: str = ""
+    synced: bool = False
 
 
 def get(server: Server, path: str, accept: str) -> bytes:
@@ -190,7 +194,7 @@ def requests_of(
         return [get(server, one.resource.path, ANY) for one in some]
     if kind == "metadata":
         return [get(server, one.resource.path + "/metadata", "application/dicom+json") for one in some]
-    if kind == "store":
+    if kind in ("store", ONE_CLIENT):
         return [post(server, one) for one in new.take(count)]
     parts = {"search": 1, "retrieve": 4, "metadata": 2}
     mixed = [one for part, times in parts.items() for one in requests_of(server, part, held, new, 0) * times]
@@ -201,7 +205,8 @@ def requests_of(
     return mixed
 
 
-LOADS = {"search": 16, "retrieve": 16, "metadata": 16, "store": 16, "mixed": 32}
+ONE_CLIENT = "store, one after the other"
+LOADS = {"search": 16, "retrieve": 16, "metadata": 16, "store": 16, ONE_CLIENT: 1, "mixed": 64}
 """Kinds of load, and how many clients put it on."""
 
 
@@ -214,8 +219,10 @@ def measure(servers: Sequence[Server], held: Sequence[Made], kinds: Sequence[str
     ]
     for kind in kinds:
         for server in servers:
+            if server.synced and "store" not in kind:
+                continue
             load(server, requests_of(server, kind, held, new, 200), clients=4, seconds=1, once=False)
-            once = kind in ("store", "mixed")
+            once = kind in ("store", ONE_CLIENT, "mixed")
             requests = requests_of(server, kind, held, new, int(1000 * seconds))
             before = cpu_of(server.pid)
             found = load(server, requests, clients=LOADS[kind], seconds=seconds, once=once)
@@ -230,12 +237,35 @@ def measure(servers: Sequence[Server], held: Sequence[Made], kinds: Sequence[str
     return "\n".join(lines)
 
 
+def section(here: Place) -> str:
+    """Put all loads on the origin server and on Orthanc, and stores on one that waits for the disk."""
+    brief = here.effort.rounds == 1
+    held = studies()
+    with ExitStack() as stack:
+        servers = [stack.enter_context(ours(here.empty("serving"), held))]
+        for synced in (False, True):
+            folder = here.empty(f"orthanc-{synced}")
+            servers.append(stack.enter_context(orthanc_of(folder, held, synced)))
+        rows = measure(servers, held, list(LOADS), 0.5 if brief else SECONDS)
+    return f"### Origin server under load, instances of 33 KB (stored ones 9 KB)\n\n{rows}\n"
+
+
+@contextmanager
+def orthanc_of(folder: Path, held: Sequence[Made], synced: bool) -> Iterator[Server]:
+    """Run an Orthanc that holds the instances."""
+    with orthanc_server.running(folder, synced=synced) as orthanc:
+        orthanc.add(*(made.data for made in held))
+        login = "Basic " + base64.b64encode(f"{orthanc.user}:{orthanc.password}".encode()).decode()
+        found = ["pgrep", "-f", f"{folder}/"]
+        pids = subprocess.run(found, stdout=subprocess.PIPE, text=True, check=False).stdout.split()
+        pid = next(int(one) for one in pids if "Orthanc" in Path(f"/proc/{one}/cmdline").read_text())
+        yield Server("Orthanc" + (", synced" if synced else ""), orthanc.port, pid, login, synced)
+
+
 def main() -> None:
     """Measure alone: ``python -m benchmarks.serving [--workers N] [KIND ...]``."""
     import argparse
     import tempfile
-
-    from tests.servers import orthanc as orthanc_server
 
     parser = argparse.ArgumentParser()
     parser.add_argument("kinds", nargs="*", default=list(LOADS))
@@ -244,22 +274,17 @@ def main() -> None:
     parser.add_argument("--alone", action="store_true")
     chosen = parser.parse_args()
     held = studies()
-    with tempfile.TemporaryDirectory(prefix="dicomdock-bench-", dir="/var/tmp") as name:
-        folder = Path(name)
-        with ours(folder, held, *chosen.serve) as mine:
-            servers = [mine]
-            if chosen.alone:
-                print(measure(servers, held, chosen.kinds, chosen.seconds))
-                return
-            with orthanc_server.running(folder) as orthanc:
-                orthanc.add(*(made.data for made in held))
-                login = "Basic " + base64.b64encode(f"{orthanc.user}:{orthanc.password}".encode()).decode()
-                pids = subprocess.run(
-                    ["pgrep", "-f", str(folder)], stdout=subprocess.PIPE, text=True, check=False
-                ).stdout.split()
-                pid = next(int(one) for one in pids if "Orthanc" in Path(f"/proc/{one}/cmdline").read_text())
-                servers.append(Server("Orthanc", orthanc.port, pid, login))
-                print(measure(servers, held, chosen.kinds, chosen.seconds))
+    with tempfile.TemporaryDirectory(prefix="dicomdock-bench-", dir="/var/tmp") as name, ExitStack() as stack:
+        folders = [Path(name) / kind for kind in ("ours", "plain", "synced")]
+        for folder in folders:
+            folder.mkdir()
+        servers = [stack.enter_context(ours(folders[0], held, *chosen.serve))]
+        if not chosen.alone:
+            servers += [
+                stack.enter_context(orthanc_of(folder, held, folder.name == "synced"))
+                for folder in folders[1:]
+            ]
+        print(measure(servers, held, chosen.kinds, chosen.seconds))
 
 
 if __name__ == "__main__":

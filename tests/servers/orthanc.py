@@ -97,8 +97,15 @@ def missing_next() -> str:
 
 
 @contextmanager
-def running(folder: Path, *, next_release: bool = False, login: bool = True) -> Iterator[Orthanc]:
-    """Run an Orthanc that keeps everything in the folder, and stop it at the end."""
+def running(
+    folder: Path, *, next_release: bool = False, login: bool = True, synced: bool = False
+) -> Iterator[Orthanc]:
+    """Run an Orthanc that keeps everything in the folder, and stop it at the end.
+
+    Parameters
+    ----------
+    synced : it waits until the disk has what it stores.
+    """
     server = Orthanc(free_port())
     plugin = orthanc_next.PLUGIN if next_release else PLUGIN
     config = {
@@ -116,7 +123,7 @@ def running(folder: Path, *, next_release: bool = False, login: bool = True) -> 
         "DefaultEncoding": "Utf8",
         "Locale": "C.UTF-8",
         "StableAge": 1,
-        "SyncStorageArea": False,
+        "SyncStorageArea": synced,
         "ExecuteLuaEnabled": False,
         "DicomWeb": {
             "Enable": True,

@@ -125,6 +125,31 @@ def test_a_resumed_push_sends_only_what_is_not_confirmed(
     assert queue.items(transfer.id, "failed", "unconfirmed") == []
 
 
+def test_what_cannot_be_sent_is_not_worth_another_try(
+    queue: TransferQueue, archive: Archive, settings: Settings, tmp_path: Path
+):
+    """A file without a study's UID fails before a server is asked; one that a server refuses may go later."""
+    made = ct_series(2)
+    folder = tmp_path / "files"
+    write(folder, made)
+    (folder / "nameless.dcm").write_bytes(changed(made[0], StudyInstanceUID="").data)
+    server, kept = Awkward(), set[str]()
+
+    def stores(instances: list[Made]) -> Answer:
+        server.keep([one for one in instances if one.instance in kept])
+        return Answer(200, b"success", {"Content-Type": "text/plain"})
+
+    server.stores = stores
+    with connecting(server, settings) as connect:
+        refused = claimed(queue, "push", "x", files=[str(folder)])
+        ended(run(queue, refused, archive, connect, settings))
+        kept |= {one.instance for one in made}
+        sent = claimed(queue, "push", "x", files=[str(folder)])
+        ended(run(queue, sent, archive, connect, settings))
+    assert [queue.get(one.id).state for one in (refused, sent)] == ["failed", "partly"]
+    assert [queue.get(one.id).worth_resuming for one in (refused, sent)] == [True, False]
+
+
 def test_pushing_a_file_says_nothing_of_the_archives_instance_of_its_uid(
     queue: TransferQueue, archive: Archive, settings: Settings, tmp_path: Path
 ):

@@ -81,6 +81,8 @@ USUAL = {
     "slab_kind": "max",
     "aligned": True,
     "crosshair": False,
+    "lines": False,
+    "left": "window",
     "words_shown": True,
     "overlays_shown": True,
     "playing": False,

@@ -248,6 +248,46 @@ def test_zoom_and_pan_are_put_back(screen: Screen) -> None:
         screen.until_changed(before, more=0.02)
     screen.page.keyboard.press("r")
     as_numpy_draws_it(screen)
+    window = (screen.state("window_width"), screen.state("window_centre"))
+    for key, to in (("z", (x, y + 80)), ("g", (x + 60, y))):
+        before = screen.pixels()
+        screen.page.keyboard.press(key)
+        screen.wait("s.left !== 'window'")
+        screen.page.mouse.move(x, y)
+        screen.page.mouse.down()
+        screen.page.mouse.move(*to, steps=5)
+        screen.page.mouse.up()
+        screen.until_changed(before, more=0.02)
+        screen.page.keyboard.press(key)
+        screen.wait("s.left === 'window'")
+    before = screen.pixels()
+    screen.page.keyboard.press("+")
+    screen.until_changed(before, more=0.02)
+    assert (screen.state("window_width"), screen.state("window_centre")) == window
+    screen.page.keyboard.press("i")
+    screen.page.keyboard.press("2")
+    screen.wait(f"s.inverted && s.window_width !== {window[0]}")
+    screen.page.keyboard.press("Shift+R")
+    screen.wait(f"!s.inverted && s.window_width === {window[0]} && s.window_centre === {window[1]}")
+    as_numpy_draws_it(screen)
+
+
+def test_a_window_is_fitted_to_a_region(screen: Screen) -> None:
+    screen.tool("window")
+    screen.button("left-region").click()
+    screen.drawn()
+    x, y = screen.middle()
+    screen.page.mouse.move(x - 80, y)  # where values rise evenly
+    screen.page.mouse.down()
+    screen.page.mouse.move(x - 40, y + 30, steps=4)
+    screen.page.mouse.up()
+    screen.handled()
+    box = screen.box()
+    scale = max(SHAPE[1] / box["height"], SHAPE[2] / box["width"])  # mm a pixel; voxels are 1 mm
+    j, i = SHAPE[1] // 2, round(SHAPE[2] / 2 - 80 * scale)
+    seen = phantom()[screen.slice()[0] - 1, j : j + round(30 * scale) + 1, i : i + round(40 * scale) + 1]
+    lowest, highest = (screen.state(f"window_centre {sign} s.window_width / 2") for sign in ("-", "+"))
+    assert (lowest, highest) == pytest.approx((seen.min(), seen.max()), abs=5)  # a voxel at each edge
 
 
 def test_the_crosshair_is_at_the_same_place_in_all_views(screen: Screen) -> None:
@@ -271,6 +311,10 @@ def test_the_crosshair_is_at_the_same_place_in_all_views(screen: Screen) -> None
         screen.until(lambda view=view, before=before: screen.changed(before, view) > 0.001)
     screen.page.keyboard.press("c")
     screen.wait("!s.crosshair")
+    bare = {view: screen.pixels(view) for view in ("Red", "Yellow", "Green")}
+    screen.put("lines", True)
+    for view, before in bare.items():  # each shows where the others cut it
+        screen.until(lambda view=view, before=before: screen.changed(before, view) > 0.001)
 
 
 @pytest.mark.parametrize("kind", ["max", "min", "mean"])
@@ -316,7 +360,7 @@ def test_a_double_click_shows_one_view_alone_and_the_next_all(screen: Screen) ->
 
 
 def test_every_layout_shows_its_views(screen: Screen) -> None:
-    due = {"Axial and two": 3, "Sagittal": 1, "3D": 1, "Compare": 2, "Four views": 4}
+    due = {"Axial and two": 3, "Sagittal": 1, "3D": 1, "Compare": 2, "Four series": 4, "Four views": 4}
     screen.tool("layout")
     for layout, count in due.items():
         screen.button(f"layout-{layout}").click()
@@ -342,6 +386,27 @@ def test_two_series_of_one_patient_are_scrolled_to_the_same_place(
         return screen.words("bl", view).split("\n")[1]
 
     screen.until(lambda: place("Other") == place("Red"))
+
+
+def test_four_series_are_scrolled_to_the_same_place(screen: Screen, study: dict[str, list[Made]]) -> None:
+    screen.tool("layout")
+    screen.button("layout-Four series").click()
+    screen.button("beside-Third").click()
+    screen.wait("s.compare_view === 'Third'")
+    screen.button(f"compare-{study['sagittal'][0].series}").click()
+    for view in ("Other", "Third", "Fourth"):
+        screen.page.wait_for_selector(f'[data-view="{view}"] .bl')
+        screen.until(lambda view=view: screen.words("tl", view) != "")
+    screen.until(lambda: "4 Sagittal" in screen.words("tl", "Third"))
+    screen.page.mouse.move(*screen.middle())
+    for key, at in (("Home", 0), ("PageUp", 10)):
+        screen.page.keyboard.press(key)
+        screen.wait(f"s.Red_at === {at}")
+    screen.until(lambda: screen.words("bl", "Third").split()[-2] == screen.words("bl").split()[-2])
+    screen.page.mouse.move(*screen.middle("Third"))
+    for _ in range(2):  # of its slices, which lie half as far apart
+        screen.page.keyboard.press("ArrowDown")
+    screen.wait("s.Red_at === 9")
 
 
 def test_sagittal_series_are_compared_in_their_own_plane(

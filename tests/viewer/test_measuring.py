@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,11 +103,7 @@ def numbers(words: list[str]) -> dict[str, float]:
     found = {}
     for one in filter(None, words):
         name, number = (
-            one.removesuffix(" HU")
-            .removesuffix(" mm2")
-            .removesuffix(" mm")
-            .removesuffix(" deg")
-            .rsplit(" ", 1)
+            one.removesuffix(" HU").removesuffix(" mm²").removesuffix(" mm").removesuffix("°").rsplit(" ", 1)
         )
         found[name] = float(number)
     return found
@@ -185,6 +182,23 @@ def test_measurements_are_named_kept_in_a_report_and_shown_again(opened: Opened,
     name.press("Enter")
     panel.wait("s.measurements[0].name === 'Largest diameter'")
     kept = panel.state("measurements")
+    made_on, seen = panel.slice()[0], panel.pixels()
+    panel.button("shown-1").click()
+    panel.wait("!s.measurements[1].shown")
+    panel.until_changed(seen, more=0.0005)
+    panel.page.mouse.move(*panel.middle())
+    panel.page.keyboard.press("Home")
+    panel.wait("s.Red_at === 0")
+    panel.button("go-1").click()
+    panel.wait(f"s.Red_at === {made_on - 1} && s.measurements[1].shown")
+    with panel.page.expect_download() as offered:
+        panel.button("measurements-csv").click()
+    with offered.value.path().open(encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    written = {
+        (one["measurement"], f"{one['quantity']} {float(one['value']):.4g} {one['unit']}") for one in table
+    }
+    assert written == {(one["name"], words) for one in kept for words in one["words"]}
     saved = save_report(opened, panel)
     report = read_report(saved.path.read_bytes())
     assert [one.label for one in report.measurements] == [one["name"] for one in kept]

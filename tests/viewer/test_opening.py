@@ -246,6 +246,15 @@ def the_earlier_study_is_shown_beside(screen: Screen, prior: str, series: str) -
     page.mouse.move(x, y + 80, steps=6)
     page.mouse.up(button="right")
     screen.until(lambda: screen.changed(small, "Other") > 0.02, words="the other view was not enlarged")
+    # The earlier study has a space of its own: what is measured here is not drawn there.
+    screen.tool("measure")
+    screen.button("distance").click()
+    screen.wait("s.measuring === 'distance'")
+    bare = {view: screen.pixels(view) for view in ("Red", "Other")}
+    screen.drag((x - 40, y), (x + 40, y + 40))
+    screen.wait("!s.measuring && s.measurements.length === 1")
+    screen.until_changed(bare["Red"], more=0.0005)
+    assert screen.changed(bare["Other"], "Other") == 0
 
 
 BRIGHTEST = """(image) => {

@@ -41,6 +41,7 @@ class Progress:
     bytes : bytes moved.
     seconds : time since the start.
     doing : what happens now, as a short phrase.
+    unsendable : of the failed ones, at the end, files that cannot be sent as they are.
     """
 
     done: int = 0
@@ -49,6 +50,7 @@ class Progress:
     bytes: int = 0
     seconds: float = 0.0
     doing: str = ""
+    unsendable: int = 0
 
     @property
     def rate(self) -> float:

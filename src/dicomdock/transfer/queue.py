@@ -67,6 +67,13 @@ class Transfer:
     updated: float = 0.0
 
     @property
+    def worth_resuming(self) -> bool:
+        """It was stopped, or another try may bring more: not all that failed cannot be sent as it is."""
+        if self.state in ("failed", "partly"):
+            return not 0 < self.progress.failed == self.progress.unsendable
+        return self.state in ("paused", "cancelled")
+
+    @property
     def ended(self) -> bool:
         """True when nothing more will happen unless it is resumed."""
         return self.state in ENDED
@@ -399,6 +406,7 @@ def _dump(progress: Progress) -> str:
             "bytes": progress.bytes,
             "seconds": progress.seconds,
             "doing": progress.doing,
+            "unsendable": progress.unsendable,
         }
     )
 

@@ -247,11 +247,11 @@ def _state(report: Report) -> State:
 def _final(report: Report) -> Progress:
     if isinstance(report, PullReport):
         done, expected = report.received + report.skipped, report.expected
-        failed = len(report.failures) + len(report.missing)
+        failed, unsendable = len(report.failures) + len(report.missing), 0
     else:
         done, expected = report.count("stored", "warning", "duplicate"), len(report.results)
-        failed = report.count("failed", "unconfirmed")
-    return Progress(done, expected, failed, report.bytes, report.seconds, "")
+        failed, unsendable = report.count("failed", "unconfirmed"), report.unsendable
+    return Progress(done, expected, failed, report.bytes, report.seconds, "", unsendable)
 
 
 def _items(report: Report) -> list[Item]:

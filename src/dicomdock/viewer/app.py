@@ -231,6 +231,7 @@ class Workstation(TrameApp):
         self.ctrl.undo, self.ctrl.redo = self.undo, self.redo
         self.ctrl.take_picture = self.take_picture
         self.ctrl.leave = self.leave
+        self.ctrl.reset = self.reset
         self.shell.bind_changes({self.shell.name.theme: self._theme_changed})
         with VAppLayout(self.server, theme="dark") as self.ui, rendered_once():
             ui.build(self)
@@ -296,6 +297,16 @@ class Workstation(TrameApp):
     def redo(self) -> None:
         """Redo what ``undo`` undid."""
         (self.measuring if self.shell.data.tool == "measure" else self.segments).redo()
+
+    def reset(self) -> None:
+        """Show the series as it was opened: its window, its usual planes, fitted into the views."""
+        self.oblique.straighten()
+        for view in self.views.slices():
+            self.views.arrange(view.get_singleton_tag(), None)
+        with self.views.state as data:
+            data.slab, data.left, data.aligned, data.crosshair, data.lines = 0, "window", True, False, False
+        self.window.reset()
+        self.views.fit()
 
     def take_picture(self) -> None:
         """Save a picture of the views."""

@@ -33,6 +33,7 @@ from trame_slicer.views import (
     ViewType,
 )
 from vtkmodules.vtkCommonCore import vtkCommand
+from vtkmodules.vtkInteractionWidgets import vtkEvent
 
 from dicomdock.imaging.terminology import Terminology, colour_for, fractions
 from dicomdock.viewer.frames import FrameScheduler
@@ -79,6 +80,32 @@ def turn_camera(view: Any, degrees: float) -> None:
     camera = view.get_camera_node().GetCamera()
     camera.Azimuth(degrees)
     camera.OrthogonalizeViewUp()
+
+
+def drag_with_left_button(view: Any, how: str) -> None:
+    """Let a drag with the left button move (``move``) or enlarge (``zoom``) the picture of a slice view.
+
+    Anything else leaves it to the interaction mode. Points of a measurement can always be dragged.
+    """
+    group = view._displayable_manager_group
+    widget = group.GetDisplayableManagerByClassName("vtkMRMLCrosshairDisplayableManager")
+    widget = widget.GetSliceIntersectionWidget()
+    event, none = vtkCommand.LeftButtonPressEvent, vtkEvent.NoModifier
+    if how == "move":
+        state, begin, end = "TranslateSlice", "TranslateSliceStart", "TranslateSliceEnd"
+    elif how == "zoom":
+        state, begin, end = "ZoomSlice", "ZoomSliceStart", "ZoomSliceEnd"
+    else:
+        widget.SetEventTranslation(widget.WidgetStateIdle, event, none, widget.WidgetEventNone)
+        return
+    widget.SetEventTranslationClickAndDrag(
+        widget.WidgetStateIdle,
+        event,
+        none,
+        getattr(widget, f"WidgetState{state}"),
+        getattr(widget, f"WidgetEvent{begin}"),
+        getattr(widget, f"WidgetEvent{end}"),
+    )
 
 
 @contextmanager

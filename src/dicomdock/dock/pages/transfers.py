@@ -76,7 +76,7 @@ class TransfersPage:
             ui.element("span").classes("spacer")
             self._buttons: dict[str, tuple[ui.button, Callable[[Transfer], bool]]] = {}
             self._button("Pause", "pause", "p", self._request("pause"), goes)
-            self._button("Resume", "play_arrow", "g", self._resume, _can_resume)
+            self._button("Resume", "play_arrow", "g", self._resume, lambda one: one.worth_resuming)
             self._button("Cancel", "close", "c", self._request("cancel"), lambda one: not one.ended)
             self._button("Remove from the list", "delete_sweep", "", self._forget, lambda one: one.ended)
 
@@ -185,7 +185,7 @@ class TransfersPage:
 
     async def _resume(self) -> None:
         for transfer in self._chosen():
-            if _can_resume(transfer):
+            if transfer.worth_resuming:
                 await self._run(self._service.resume, transfer.id)
 
     async def _forget(self) -> None:
@@ -200,7 +200,3 @@ class TransfersPage:
         studies = {resource.split("/")[0] for resource in transfer.resources} if transfer else set()
         if len(studies) == 1:
             ui.navigate.to(f"/study/{next(iter(studies))}")
-
-
-def _can_resume(transfer: Transfer) -> bool:
-    return transfer.state in ("paused", "failed", "partly", "cancelled")

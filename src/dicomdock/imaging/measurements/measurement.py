@@ -5,6 +5,7 @@ Points are in mm, LPS, in the frame of reference of the images.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -47,6 +48,8 @@ CUBIC_MILLIMETRE = Code("mm3", "UCUM", "cubic millimeter")
 DEGREE = Code("deg", "UCUM", "degree")
 HOUNSFIELD = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
 NO_UNITS = Code("1", "UCUM", "no units")
+_SIGNS = {NO_UNITS: "", HOUNSFIELD: "HU", DEGREE: "°"}
+_POWER, _POWERS = re.compile(r"(?<=m)[23](?![0-9])"), {"2": "²", "3": "³"}  # of lengths, in UCUM
 
 MOST_POINTS = 1 << 24  # of the grid by which a region in an oblique plane is measured
 
@@ -98,13 +101,25 @@ class Value:
     @property
     def words(self) -> str:
         """The value for the user, for example ``Length 12.3 mm``."""
-        name = self.name.meaning if self.derivation is None else self.derivation.meaning
-        return f"{name} {self.number:.4g} {unit_text(self.unit)}".rstrip()
+        return f"{self.quantity} {self.amount}"
+
+    @property
+    def quantity(self) -> str:
+        """What was measured, for example ``Length`` or ``Mean``."""
+        return self.name.meaning if self.derivation is None else self.derivation.meaning
+
+    @property
+    def amount(self) -> str:
+        """The number with its unit, for example ``12.3 mm``; no space before the sign of degrees."""
+        unit = unit_text(self.unit)
+        return f"{self.number:.4g}{'' if unit == '°' else ' '}{unit}".rstrip()
 
 
 def unit_text(unit: Code) -> str:
     """Return a unit as numbers are shown with it; empty where there is none."""
-    return "" if unit == NO_UNITS else "HU" if unit == HOUNSFIELD else unit.value
+    if unit in _SIGNS:
+        return _SIGNS[unit]
+    return _POWER.sub(lambda found: _POWERS[found[0]], unit.value)
 
 
 @dataclass(frozen=True, slots=True)

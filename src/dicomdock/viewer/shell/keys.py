@@ -7,16 +7,21 @@ from typing import Any
 
 from dicomdock.viewer.page_state import PageState
 
+ZOOM = 1.25  # by one key
+
 HELP = (
     ("wheel, Up, Down", "one slice on or back"),
     ("PageUp, PageDown, Home, End", "ten slices on or back, the first one, the last one"),
     ("left drag", "window: sideways width, up and down centre"),
     ("right drag, middle drag", "zoom, move"),
+    ("z, g", "left drag zooms, moves; the same key again: window"),
+    ("+, -", "enlarge, shrink"),
     ("1 to 9, 0", "window presets, automatic window"),
     ("i", "inverted: low values bright"),
     ("t, m", "turn by 90 degrees, mirror"),
     ("double click", "one view alone, all views again"),
     ("r", "fit the pictures into the views"),
+    ("Shift+R", "everything as it was opened: window, zoom, planes"),
     ("l", "next layout"),
     ("c", "crosshair; with Shift held it follows the mouse"),
     ("f, {, }", "the series over the images: on or off, less, more of it"),
@@ -80,6 +85,12 @@ def bindings(station: Any) -> dict[str, Callable[[], Any]]:
 
         return begin
 
+    def left(does: str) -> Callable[[], None]:
+        def change() -> None:
+            layout.left = "window" if layout.left == does else does
+
+        return change
+
     def preset(at: int) -> Callable[[], None]:
         return lambda: station.window.use(at)
 
@@ -93,6 +104,11 @@ def bindings(station: Any) -> dict[str, Callable[[], Any]]:
         "Home": step(-100_000),
         "End": step(100_000),
         "r": views.fit,
+        "R": station.reset,
+        "z": left("zoom"),
+        "g": left("move"),
+        "+": lambda: views.zoom(station.focus, ZOOM),
+        "-": lambda: views.zoom(station.focus, 1 / ZOOM),
         "l": next_layout,
         "t": station.turning.turn,
         "m": station.turning.mirror,

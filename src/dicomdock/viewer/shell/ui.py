@@ -103,7 +103,7 @@ def build(station: Any) -> None:
     measuring_panel(server)
     station.segments.set_ui(segments_panel(server, tools_part, prompts_part, statistics_part))
     fusion_panel(server, by_hand_part, dose_part)
-    layout_panel(server, landmarks_part, hanging_part)
+    layout_panel(server, priors_list, landmarks_part, hanging_part)
     volume_panel(server)
     deriving_panel(server)
     with html.Main(classes=(f"['views', {TOOL} ? 'beside' : '']",)):

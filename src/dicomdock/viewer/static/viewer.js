@@ -180,7 +180,7 @@
     if (!shown) return;
     event.preventDefault();
     inOrder();
-    window.trame.trigger("dropped", [dragged, shown.dataset.view === "Other"]);
+    window.trame.trigger("dropped", [dragged, shown.dataset.view]);
     dragged = "";
     mark(null);
   });

@@ -1,14 +1,24 @@
-"""A second series beside the first, scrolled together where both lie in the same patient space."""
+"""Up to three series beside the first, scrolled together where they lie in the same patient space."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from dicomdock.imaging.volume import Volume
 from dicomdock.viewer.features.compare.state import CompareState
-from dicomdock.viewer.features.layout.layouts import AXIAL, COMPARE, OTHER
+from dicomdock.viewer.features.layout.layouts import (
+    AXIAL,
+    BESIDE,
+    COMPARE,
+    FOUR_SERIES,
+    FOURTH,
+    OTHER,
+    SEVERAL,
+    THIRD,
+)
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.features.views.logic import Views
 from dicomdock.viewer.loading import Events, Loaded, Loader
@@ -18,12 +28,30 @@ from dicomdock.viewer.registrations import Registrations
 from dicomdock.viewer.scene import ShownVolume, add_volume
 from dicomdock.viewer.study import Series, Study
 
-PAIR = {AXIAL: OTHER, OTHER: AXIAL}
 SAME_SCALE = 1e-4  # part that two scales may differ by
 
 
+@dataclass
+class _Beside:
+    """What a view beside the first one shows.
+
+    Parameters
+    ----------
+    chosen : the series, with its study; None before there is one.
+    loader, loaded : what reads it, and what has been read once all has.
+    shown : its volume.
+    offset : mm from the first view's slice to this one's, where the user brought them together; else None.
+    """
+
+    chosen: tuple[Study, Series] | None = None
+    loader: Loader | None = None
+    loaded: Loaded | None = None
+    shown: ShownVolume | None = None
+    offset: float | None = None
+
+
 class CompareLogic:
-    """The series in the second view of a comparison."""
+    """The series in the views beside the first one."""
 
     def __init__(
         self,
@@ -37,17 +65,13 @@ class CompareLogic:
         self.registrations = registrations
         self.app, self.series, self.views, self.notifications = app, series, views, notifications
         self.state = PageState(server.state, CompareState)
-        self._loader: Loader | None = None
-        self._shown: ShownVolume | None = None
+        self._beside = {tag: _Beside() for tag in BESIDE}
         self._following = False
-        self._named = ("", "")  # the study of the second view, and its series in words
-        self.second: tuple[Study, Series] | None = None  # what was last shown in the second view
-        self._loaded: tuple[Loaded, str] | None = None  # of the second view, with its name
         self.on_second: list[Callable[[], None]] = []  # another volume is in the second view
-        self._offset: float | None = None  # mm between slices that the user brought together
 
         server.controller.compare = self.open
         series.on_studied.append(self._studied)
+        series.on_shown.append(lambda: self._layout_chosen(views.state.data.layout))
         series.on_suv_type.append(self._use_suv_type)
         registrations.on_unsaved.append(lambda: self.follow(AXIAL))
         views.state.bind_changes({views.state.name.layout: self._layout_chosen})
@@ -57,61 +81,75 @@ class CompareLogic:
                 name.linked: self._linked,
                 name.zoomed: lambda _: self.follow(AXIAL),
                 name.windowed: self.same_window,
+                name.compare_view: lambda _: self._say_chosen(),
             }
         )
 
     @property
+    def second(self) -> tuple[Study, Series] | None:
+        """What was last shown in the second view, with its study; None before there is one."""
+        return self._beside[OTHER].chosen
+
+    @property
     def volume(self) -> Volume | None:
         """The volume in the second view; None before there is one."""
-        return None if self._shown is None else self._shown.volume
+        shown = self._beside[OTHER].shown
+        return None if shown is None else shown.volume
 
-    def open(self, uid: str) -> None:
-        """Show a series of the study in the second view."""
+    def open(self, uid: str, view: str = "") -> None:
+        """Show a series of the study beside the first one."""
         study = self.series.study
         series = study.find(uid) if study is not None else None
         if study is not None and series is not None:
-            self.show(study, series)
+            self.show(study, series, view)
 
-    def show(self, study: Study, series: Series) -> None:
-        """Show a series in the second view, of whichever study of the patient."""
-        if self._loader is not None:
-            self._loader.close()
-        self._offset = self._loaded = None
-        self.second = study, series
+    def show(self, study: Study, series: Series, view: str = "") -> None:
+        """Show a series of any study of the patient in a view beside the first, else in the chosen one."""
+        layout = self.views.state.data.layout
+        if layout not in SEVERAL:
+            layout = FOUR_SERIES if view in (THIRD, FOURTH) else COMPARE
+        tag = view or self.state.data.compare_view
+        if tag not in SEVERAL[layout]:
+            tag = OTHER
+        place = self._beside[tag]
+        if place.loader is not None:
+            place.loader.close()
+        place.offset, place.loaded, place.chosen = None, None, (study, series)
         with self.state as data:
-            data.compare_uid = series.uid
-            self.views.state.data.layout = COMPARE
+            data.compare_view = tag
+            self.views.state.data.layout = layout
+        self._say_chosen()
 
         def allocated(loaded: Loaded) -> None:
-            before, self._shown = self._shown, add_volume(self.app, loaded.volume, series.name)
-            self._shown.set_window(loaded.volume.window())
-            self.views.view(OTHER)
-            self.views.show(self._shown, [OTHER])
-            self._named = (study.uid, series.name)
-            self.views.describe(study, series.name, [OTHER])
+            before, place.shown = place.shown, add_volume(self.app, loaded.volume, series.name)
+            place.shown.set_window(loaded.volume.window())
+            self.views.view(tag)
+            self.views.show(place.shown, [tag])
+            self.views.describe(study, series.name, [tag])
             self.same_window()
             if before is not None:
                 before.remove(self.app)
-            for callback in self.on_second:
-                callback()
+            if tag == OTHER:
+                for callback in self.on_second:
+                    callback()
 
         def ended(loaded: Loaded) -> None:
-            assert self._shown is not None
-            self._loaded = loaded, series.name
+            assert place.shown is not None
+            place.loaded = loaded
             if loaded.uptake.volume is not None:
-                self._show_displayed()
-            self._shown.set_window(self._shown.volume.window())
-            self._shown.changed()
+                self._show_displayed(tag)
+            place.shown.set_window(place.shown.volume.window())
+            place.shown.changed()
             self.same_window()
             self.follow(AXIAL)
             self.views.refresh_text()
             self._use_suv_type()  # it may be another by now
 
         def filled(_: Loaded) -> None:
-            if self._shown is not None:
-                self._shown.changed()
+            if place.shown is not None:
+                place.shown.changed()
 
-        self._loader = Loader(
+        place.loader = Loader(
             self.series.archive,
             series.resource,
             Events(allocated=allocated, filled=filled, ended=ended, failed=self.notifications.error),
@@ -119,29 +157,37 @@ class CompareLogic:
             arriving=lambda: self.series.pulling and self._in_study(study),
             suv_type=self.series.suv_type,
         )
-        self._loader.start()
+        place.loader.start()
 
-    def _show_displayed(self) -> None:
-        """Show in the second view what is displayed of its series now."""
-        if self._loaded is None:
+    def _say_chosen(self) -> None:
+        """Tell the page which series the view shows that others of the list go to."""
+        chosen = self._beside[self.state.data.compare_view].chosen
+        with self.state as data:
+            data.compare_uid = chosen[1].uid if chosen is not None else ""
+
+    def _show_displayed(self, tag: str) -> None:
+        """Show in a view what is displayed of its series now."""
+        place = self._beside[tag]
+        if place.loaded is None or place.chosen is None:
             return
-        (loaded, name), before = self._loaded, self._shown
-        self._shown = add_volume(self.app, loaded.displayed, name)
-        self.views.show(self._shown, [OTHER], refit=False)
+        before, place.shown = place.shown, add_volume(self.app, place.loaded.displayed, place.chosen[1].name)
+        self.views.show(place.shown, [tag], refit=False)
         if before is not None:
             before.remove(self.app)
 
     def _use_suv_type(self) -> None:
-        if self._loaded is not None and self._loaded[0].uptake.suv_type != self.series.suv_type():
-            asyncio.get_running_loop().create_task(self._show_uptake(self._loaded[0]))
+        for tag, place in self._beside.items():
+            if place.loaded is not None and place.loaded.uptake.suv_type != self.series.suv_type():
+                asyncio.get_running_loop().create_task(self._show_uptake(tag, place.loaded))
 
-    async def _show_uptake(self, loaded: Loaded) -> None:
+    async def _show_uptake(self, tag: str, loaded: Loaded) -> None:
         """Show PET in the values that were chosen."""
         others = await loaded.change_uptake(self.series.suv_type)
-        if others and self._loaded is not None and self._loaded[0] is loaded:
-            self._show_displayed()
-            assert self._shown is not None
-            self._shown.set_window(self._shown.volume.window())
+        place = self._beside[tag]
+        if others and place.loaded is loaded:
+            self._show_displayed(tag)
+            assert place.shown is not None
+            place.shown.set_window(place.shown.volume.window())
             self.same_window()
             self.views.refresh_text()
 
@@ -149,38 +195,39 @@ class CompareLogic:
         return self.series.study is not None and self.series.study.uid == study.uid
 
     def _studied(self) -> None:
-        """Show what has been learned of the patient meanwhile beside the second view too."""
+        """Show what has been learned of the patient meanwhile in the other views too."""
         study = self.series.study
-        if study is not None and self._named[0] == study.uid:
-            self.views.describe(study, self._named[1], [OTHER])
+        for tag, place in self._beside.items():
+            if study is not None and place.chosen is not None and place.chosen[0].uid == study.uid:
+                self.views.describe(study, place.chosen[1].name, [tag])
+
+    def _in_view(self, tag: str) -> ShownVolume | None:
+        return self.series.shown if tag == AXIAL else self._beside[tag].shown
 
     def follow(self, moved: str) -> None:
-        """Bring the other view to where one of the two was scrolled."""
+        """Bring the other views to where one of them was scrolled."""
         choice = self.state.data
-        if self._following or self.views.state.data.layout != COMPARE:
+        compared = SEVERAL.get(self.views.state.data.layout, ())
+        if self._following or moved not in compared or self._in_view(moved) is None:
             return
-        if moved not in PAIR or self._shown is None or self.series.shown is None:
-            return
-        manager = self.app.view_manager
-        here, there = manager.get_view(moved), manager.get_view(PAIR[moved])
-        if here is None or there is None:
-            return
+        here = self.views.view(moved)
         self._following = True
         try:
-            if choice.linked:
-                self._scroll(moved, here, there)
-            if choice.zoomed:
-                zoom_alike(here.get_view_node(), there.get_view_node())
-            there.schedule_render()
+            for tag in compared:
+                there = self.views.view(tag)
+                if tag == moved or self._in_view(tag) is None or here is None or there is None:
+                    continue
+                if choice.linked:
+                    self._scroll(moved, here, tag, there)
+                if choice.zoomed:
+                    zoom_alike(here.get_view_node(), there.get_view_node())
+                there.schedule_render()
         finally:
             self._following = False
 
-    def _registered(self, moved: str, here: Any) -> tuple[float, float, float] | None:
-        """Return where the middle of a view lies in the other one, in RAS; None without a registration."""
-        assert self._shown is not None and self.series.shown is not None
-        frames = [one.volume.frame_of_reference for one in (self.series.shown, self._shown)]
-        source, target = frames if moved == AXIAL else reversed(frames)
-        matrix = self.registrations.between(target, source)
+    def _registered(self, one: Volume, two: Volume, here: Any) -> tuple[float, float, float] | None:
+        """Return where the middle of a view of one lies in two, in RAS; None without a registration."""
+        matrix = self.registrations.between(two.frame_of_reference, one.frame_of_reference)
         if matrix is None:
             return None
         at = here.get_view_node().GetSliceToRAS()
@@ -188,19 +235,20 @@ class CompareLogic:
         left, back, head, _ = matrix @ (-x, -y, z, 1)
         return -left, -back, head
 
-    def _scroll(self, moved: str, here: Any, there: Any) -> None:
-        """Bring a view to the other one's position; without a common frame of reference as far along."""
-        assert self._shown is not None and self.series.shown is not None
-        one, two = self.series.shown.volume, self._shown.volume
+    def _scroll(self, moved: str, here: Any, tag: str, there: Any) -> None:
+        """Bring a view to another one's position; without a common frame of reference as far along."""
+        first, second = self._in_view(moved), self._in_view(tag)
+        assert first is not None and second is not None
+        one, two = first.volume, second.volume
+        offsets = [0.0 if each == AXIAL else self._beside[each].offset for each in (moved, tag)]
         if one.frame_of_reference and one.frame_of_reference == two.frame_of_reference:
             matrix = here.get_view_node().GetSliceToRAS()
             there.get_view_node().JumpSliceByOffsetting(*(matrix.GetElement(row, 3) for row in range(3)))
-        elif (point := self._registered(moved, here)) is not None:
+        elif (point := self._registered(one, two, here)) is not None:
             there.get_view_node().JumpSliceByOffsetting(*point)
-        elif self._offset is not None:
-            offset = self._offset if moved == AXIAL else -self._offset
+        elif offsets[0] is not None and offsets[1] is not None:
             low, high = there.get_slice_range()
-            there.set_slice_value(min(max(here.get_slice_value() + offset, low), high))
+            there.set_slice_value(min(max(here.get_slice_value() + offsets[1] - offsets[0], low), high))
         else:
             low, high = here.get_slice_range()
             share = (here.get_slice_value() - low) / ((high - low) or 1.0)
@@ -210,27 +258,43 @@ class CompareLogic:
 
     def _linked(self, linked: bool) -> None:
         """Take the slices that were brought together by hand as the same position from now on."""
-        here, there = (self.app.view_manager.get_view(tag) for tag in (AXIAL, OTHER))
-        if linked and here is not None and there is not None:
-            self._offset = there.get_slice_value() - here.get_slice_value()
+        here = self.views.view(AXIAL)
+        for tag, place in self._beside.items():
+            there = self.views.view(tag)
+            if linked and place.shown is not None and here is not None and there is not None:
+                place.offset = there.get_slice_value() - here.get_slice_value()
 
     def same_window(self, *_: Any) -> None:
-        """Show the second series by the window of the first one."""
-        shown, other = self.series.shown, self._shown
-        if not self.state.data.windowed or shown is None or other is None or not (shown.grey and other.grey):
+        """Show the other series by the window of the first one."""
+        shown = self.series.shown
+        if not self.state.data.windowed or shown is None or not shown.grey:
             return
-        if other.window != shown.window:
-            other.set_window(shown.window)
-            self.views.refresh_text()
+        for place in self._beside.values():
+            other = place.shown
+            if other is not None and other.grey and other.window != shown.window:
+                other.set_window(shown.window)
+                self.views.refresh_text()
 
     def _layout_chosen(self, layout: str) -> None:
-        if layout == COMPARE and not self.state.data.compare_uid and self.series.study is not None:
-            shown = self.series.series
-            others = [one for one in self.series.study.images() if shown is None or one.uid != shown.uid]
+        """Fill the empty views of a layout: with series that are not shown, else with those that are."""
+        study, first = self.series.study, self.series.series
+        if layout not in SEVERAL or study is None or first is None:
+            return
+        used = {first.uid} | {
+            place.chosen[1].uid for place in self._beside.values() if place.chosen is not None
+        }
+        others = [one for one in study.images() if one.uid not in used]
+        wanted = self.state.data.compare_view
+        for tag in SEVERAL[layout][1:]:
+            if self._beside[tag].chosen is not None:
+                continue
             if others:
-                self.open(others[0].uid)
-            elif shown is not None:
-                self.open(shown.uid)
+                self.show(study, others.pop(0), tag)
+            elif tag == OTHER:
+                self.show(study, first, tag)
+        with self.state as data:
+            data.compare_view = wanted if wanted in SEVERAL[layout] else OTHER
+        self._say_chosen()
 
 
 def zoom_alike(here: Any, there: Any) -> None:

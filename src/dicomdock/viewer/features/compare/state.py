@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dicomdock.viewer.features.layout.layouts import OTHER
+
 
 @dataclass
 class CompareState:
-    """The series in the second view.
+    """The series beside the first one.
 
     Parameters
     ----------
-    compare_uid : its Series Instance UID.
-    linked : both views scroll together.
+    compare_view : the view that a series of the list goes to.
+    compare_uid : Series Instance UID of the one that it shows.
+    linked : the views scroll together.
     zoomed, windowed : they are enlarged together, and have the same window.
     """
 
+    compare_view: str = OTHER
     compare_uid: str = ""
     linked: bool = True
     zoomed: bool = False

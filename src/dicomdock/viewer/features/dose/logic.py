@@ -182,6 +182,8 @@ class DoseLogic:
     async def _draw_lines(self, shown: ShownVolume, levels: list[tuple[float, Colour]]) -> None:
         found = await surfaces(shown, [value for value, _ in levels])
         self._nodes = add_isodoses(self.app, zip(found, (colour for _, colour in levels), strict=True))
+        for node in self._nodes:
+            self.series.views.keep_in_space(node.GetDisplayNode())
 
     def _forget(self) -> None:
         self._dose = None

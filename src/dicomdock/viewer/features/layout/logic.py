@@ -9,11 +9,11 @@ import numpy as np
 from dicomdock.imaging.volume import Volume
 from dicomdock.viewer.features.layout.layouts import (
     AXIAL,
-    COMPARE,
     CORONAL,
     FOUR_VIEWS,
     PLANES,
     SAGITTAL,
+    SEVERAL,
     THREED,
 )
 from dicomdock.viewer.features.measure.state import MeasureState
@@ -47,7 +47,7 @@ class LayoutLogic:
         loaded = self.series.loaded
         assert loaded is not None
         layout, alone = self.state.data.layout, view_of(loaded.volume)
-        if loaded.provisional or layout == COMPARE:
+        if loaded.provisional or layout in SEVERAL:
             return
         if alone and layout != alone:
             self._users = self._users or layout

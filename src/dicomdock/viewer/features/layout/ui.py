@@ -8,32 +8,46 @@ from typing import Any
 from trame.widgets import html
 
 from dicomdock.viewer.features.compare.state import CompareState
-from dicomdock.viewer.features.layout.layouts import AXIAL, COMPARE, NAMES
+from dicomdock.viewer.features.layout.layouts import AXIAL, BESIDE, FOUR_SERIES, NAMES, SEVERAL
 from dicomdock.viewer.features.series.state import SeriesState
 from dicomdock.viewer.features.views.state import ViewsState
 from dicomdock.viewer.page_state import names_of
 from dicomdock.viewer.shell.state import ShellState
-from dicomdock.viewer.shell.widgets import checkbox, panel
+from dicomdock.viewer.shell.widgets import button, checkbox, panel
 
 COLOURS = {"auto": "As the system", "light": "Light", "dark": "Dark"}
 SHELL = names_of(ShellState)
 VIEWS, SERIES, COMPARED = names_of(ViewsState), names_of(SeriesState), names_of(CompareState)
 
 
-def layout_panel(server: Any, compared: Callable[[Any], None], more: Callable[[Any], None]) -> None:
-    """Build the panel, with ``compared`` below what two compared series share and ``more`` at its end."""
+def layout_panel(
+    server: Any,
+    priors: Callable[[Any], None],
+    compared: Callable[[Any], None],
+    more: Callable[[Any], None],
+) -> None:
+    """Build the panel: ``priors`` and ``compared`` below the series of the study, ``more`` at its end."""
     with panel("layout", "Layout"):
         html.Button(
             "{{ name }}",
             v_for=f"name in {VIEWS.layouts}.filter("
-            f"n => {SERIES.kind_3d} || n === '{NAMES[AXIAL]}' || n === '{COMPARE}')",
+            f"n => {SERIES.kind_3d} || {[NAMES[AXIAL], *SEVERAL]}.includes(n))",
             key="name",
             classes=(f"['item', name === {VIEWS.layout} ? 'on' : '']",),
             click=f"{VIEWS.layout} = name",
             raw_attrs=[":data-testid=\"'layout-' + name\""],
         )
-        with html.Div(v_show=f"{VIEWS.layout} === '{COMPARE}'"):
-            html.H3("Compare with")
+        with html.Div(v_show=f"{[*SEVERAL]}.includes({VIEWS.layout})"):
+            html.H3("Beside the first series")
+            with html.Div(classes="row", v_show=f"{VIEWS.layout} === '{FOUR_SERIES}'"):
+                for tag, label in zip(BESIDE, ("Second", "Third", "Fourth"), strict=True):
+                    button(
+                        label,
+                        f"{COMPARED.compare_view} = '{tag}'",
+                        on=f"{COMPARED.compare_view} === '{tag}'",
+                        title="The view that a series of this list goes to",
+                        testid=f"beside-{tag}",
+                    )
             with html.Button(
                 v_for=f"one in {SERIES.series_list}.filter(s => s.kind === 'image')",
                 key="one.uid",
@@ -43,6 +57,7 @@ def layout_panel(server: Any, compared: Callable[[Any], None], more: Callable[[A
             ):
                 html.Span("{{ one.name }}", classes="grow")
                 html.Span("{{ one.modality }} {{ one.count }}", classes="faint")
+            priors(server)
             checkbox(COMPARED.linked, "Scroll together")
             checkbox(COMPARED.zoomed, "Zoom together")
             checkbox(COMPARED.windowed, "Same window")

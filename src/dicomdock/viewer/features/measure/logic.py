@@ -11,6 +11,7 @@ import numpy as np
 import slicer
 
 from dicomdock.api.tool_points import LabelledPoint
+from dicomdock.cohort.csv_text import csv_of
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.dicom.resource import Resource
@@ -23,6 +24,7 @@ from dicomdock.imaging.measurements import (
     calibrations_of,
     read_report,
     report_to_dicom,
+    unit_text,
 )
 from dicomdock.imaging.measurements.measurement import MILLIMETRE, SQUARE_MILLIMETRE
 from dicomdock.viewer.autosave import PlacedMeasurement, UnsavedWork
@@ -41,10 +43,12 @@ from dicomdock.viewer.features.save.logic import SavingLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
+from dicomdock.viewer.shell.download import offer
 from dicomdock.viewer.study import newest, read_instance
 
 AUTOSAVE_SECONDS = 3.0  # between two autosaves
 MOST_STEPS = 50  # that can be undone
+MOST_IN_PICTURE = 3  # numbers of a measurement that are written beside it
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class MeasuringLogic:
         notifications: Notifications,
     ) -> None:
         self.app, self.series, self.saving, self.notifications = app, series, saving, notifications
-        self.settings = settings
+        self.server, self.settings = server, settings
         self.state = PageState(server.state, MeasureState)
         self._shown = ""  # the series that all of the following belongs to
         self._other_series: dict[str, _SeriesMeasurements] = {}  # what belongs to the others that were shown
@@ -94,6 +98,9 @@ class MeasuringLogic:
         control.drop_measurement = self.remove
         control.name_measurement = self.name
         control.save_measurements = self.save
+        control.go_to_measurement = self.go_to
+        control.show_measurement = self.show
+        control.measurements_as_csv = self.save_csv
         control.open_report = self.open
         series.on_shown.append(self._series_changed)
         series.on_complete.append(self._update_rows)
@@ -108,6 +115,7 @@ class MeasuringLogic:
         self.stop()
         for callback in self.on_place:
             callback()
+        self.series.views.interaction("place")
         self._placing = self._add(kind)
         with self.state as data:
             data.measuring = kind
@@ -141,6 +149,29 @@ class MeasuringLogic:
         if node_id in self._drawn:
             self._drawn.pop(node_id).remove()
         self._changed()
+
+    def go_to(self, node_id: str) -> None:
+        """Show the slice that a measurement was made on, and the measurement."""
+        if node_id in self._drawn:
+            self.series.views.go_to(self._drawn[node_id].points()[0])
+            self.show(node_id, True)
+
+    def show(self, node_id: str, shown: bool) -> None:
+        """Draw a measurement, or leave it out."""
+        if node_id in self._drawn:
+            self._drawn[node_id].show(shown)
+            self._update_rows()
+
+    def save_csv(self) -> None:
+        """Offer all numbers as a file, one in each line."""
+        columns = ("measurement", "quantity", "value", "unit", "sop_instance_uid", "frame")
+        rows = [
+            (one.label, value.quantity, value.number, unit_text(value.unit), *(one.image or ("", "")))
+            for _, one in self.values()
+            for value in one.values
+        ]
+        content = csv_of(columns, (dict(zip(columns, row, strict=True)) for row in rows))
+        offer(self.server, "measurements.csv", content.encode(), "text/csv")
 
     def undo(self) -> None:
         """Undo the last step."""
@@ -344,9 +375,9 @@ class MeasuringLogic:
             kind,
             label or f"{KINDS[kind].title} {self._count}",
             self.series.volume.geometry,
-            self.series.volume.spatial,
             self._update_rows,
             self._changed,
+            self.series.views.keep_in_space,
         )
         drawn.put(points)
         self._drawn[drawn.id] = drawn
@@ -433,16 +464,15 @@ class MeasuringLogic:
         placing = self._placing
         if placing is not None and placing.kind in ("ellipse", "rectangle") and placing.complete:
             asyncio.get_running_loop().call_soon(self._end_if_complete, placing)
+        rows = []
+        for node_id, one in self.values():
+            drawn = self._drawn.get(node_id)
+            if drawn is not None:
+                drawn.write(_in_picture(one))
+            words = self._row_words(node_id, one)
+            rows.append(MeasurementRow(node_id, one.label, drawn is not None, words, _is_shown(drawn)))
         with self.state as data:
-            data.measurements = [
-                MeasurementRow(
-                    node_id,
-                    one.label,
-                    node_id in self._drawn,
-                    self._row_words(node_id, one),
-                )
-                for node_id, one in self.values()
-            ]
+            data.measurements = rows
 
     def _row_words(self, node_id: str, one: Measurement) -> list[str]:
         """Return the numbers of a measurement and by what they are known, or why there are none."""
@@ -463,6 +493,17 @@ class MeasuringLogic:
             data.reports = [
                 ReportRow(one.uid, one.name) for one in self.series.study.series if one.kind == "report"
             ]
+
+
+def _is_shown(drawn: Drawn | None) -> bool:
+    return drawn is not None and drawn.shown
+
+
+def _in_picture(one: Measurement) -> list[str]:
+    """Return the numbers that stand in the picture: of a region the first ones, size, mean and deviation."""
+    if len(one.values) == 1:
+        return [one.values[0].amount]
+    return [value.words for value in one.values[:MOST_IN_PICTURE]]
 
 
 def _indices(at: Any) -> Any:

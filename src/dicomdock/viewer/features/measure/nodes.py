@@ -10,7 +10,7 @@ import slicer
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.geometry import VolumeGeometry
-from dicomdock.viewer.features.measure.kinds import ANGLE, CURVE, KINDS, LINE, POINTS, outline
+from dicomdock.viewer.features.measure.kinds import CURVE, KINDS, outline
 
 LPS = np.array((-1.0, -1.0, 1.0))
 COLOUR = (1.0, 0.85, 0.35)
@@ -28,9 +28,9 @@ class Drawn:
     kind : one of ``KINDS``.
     name : as the user calls it.
     geometry : of the volume that it lies on.
-    spatial : the scene's millimetres are the patient's; else Slicer's own numbers are not shown.
     changed : called when a point has moved.
     moved : called when the user has let a point go.
+    keep_in_space : called with each display node.
     """
 
     def __init__(
@@ -39,13 +39,14 @@ class Drawn:
         kind: str,
         name: str,
         geometry: VolumeGeometry,
-        spatial: bool,
         changed: Callable[[], None],
         moved: Callable[[], None],
+        keep_in_space: Callable[[Any], None],
     ) -> None:
         self.kind, self.name = kind, name
-        self._numbers = spatial and kind not in ("cobb", "arrow")
+        self.shown = True
         self._scene, self._geometry, self._changed, self._moved = scene, geometry, changed, moved
+        self._keep_in_space = keep_in_space
         self._putting = False
         self.nodes: list[Any] = []
         # Before the points' own: Slicer places points in the node that was added last.
@@ -59,15 +60,12 @@ class Drawn:
         if len(self.nodes) == len(parts):
             return None
         node = self._scene.AddNewNodeByClass(parts[len(self.nodes)][0], self.name)
-        _display(node, labelled=not self.nodes and parts[0][0] in (LINE, ANGLE))
-        for name in () if self._numbers else ("length", "angle"):
-            if (number := node.GetMeasurement(name)) is not None:
-                number.SetEnabled(False)  # the name alone is shown beside it
+        _display(node, labelled=True)
+        self._keep_in_space(node.GetDisplayNode())
+        node.SetControlPointLabelFormat("")  # ``write`` has the words
+        node.GetDisplayNode().SetVisibility(self.shown)
         if parts[0][0] == CURVE:
             node.SetCurveTypeToLinear()
-        if parts[0][0] == POINTS:
-            node.GetDisplayNode().SetPointLabelsVisibility(self.kind == "point")
-            node.SetControlPointLabelFormat("%N")  # the name alone
         self.nodes.append(node)
         for event in (_MARKUPS.PointModifiedEvent, _MARKUPS.PointPositionDefinedEvent):
             node.AddObserver(event, self._point_changed)
@@ -77,11 +75,24 @@ class Drawn:
     def rename(self, name: str) -> None:
         """Call it otherwise."""
         self.name = name
+
+    def write(self, lines: Sequence[str]) -> None:
+        """Write its name and some numbers beside its first part."""
+        self._putting = True
         for node in self.nodes:
-            node.SetName(name)
-            if self.kind == "point":
-                for at in range(node.GetNumberOfControlPoints()):
-                    node.SetNthControlPointLabel(at, name)
+            last = node.GetNumberOfControlPoints() - 1
+            for at in range(last + 1):
+                text = "\n".join((self.name, *lines)) if node is self.nodes[0] and at == last else ""
+                if node.GetNthControlPointLabel(at) != text:
+                    node.SetNthControlPointLabel(at, text)
+        self._putting = False
+
+    def show(self, shown: bool) -> None:
+        """Draw it, or leave it out."""
+        self.shown = shown
+        for node in (*self.nodes, self._outline):
+            if node is not None:
+                node.GetDisplayNode().SetVisibility(shown)
 
     def put(self, points: Sequence[Sequence[float]]) -> None:
         """Place all points, in RAS; none leaves them to the user."""
@@ -123,6 +134,7 @@ class Drawn:
         node.SetCurveTypeToLinear()
         node.SetLocked(True)
         _display(node, labelled=False)
+        self._keep_in_space(node.GetDisplayNode())
         node.GetDisplayNode().SetGlyphType(slicer.vtkMRMLMarkupsDisplayNode.Vertex2D)  # points without marks
         return node
 
@@ -151,7 +163,8 @@ def _display(node: Any, *, labelled: bool) -> None:
     display.SetGlyphScale(1.6)
     display.SetSelectedColor(*COLOUR)
     display.SetColor(*COLOUR)
-    display.SetPropertiesLabelVisibility(labelled)
+    display.SetPropertiesLabelVisibility(False)  # the engine's own numbers have other units and digits
+    display.SetPointLabelsVisibility(labelled)
 
 
 def _points(node: Any, *, preview: bool = False) -> list[Any]:

@@ -15,12 +15,14 @@ class MeasurementRow:
     name : as the user calls it.
     placed : it lies in the images.
     words : its values.
+    shown : it is drawn.
     """
 
     id: str
     name: str
     placed: bool
     words: list[str]
+    shown: bool
 
 
 @dataclass(frozen=True)

@@ -26,13 +26,8 @@ def measuring_panel(server: Any) -> None:
         for name, kind in KINDS.items():
             html.P(kind.hint, v_show=f"{MEASURE.measuring} === '{name}'", raw_attrs=['role="status"'])
         html.P("Nothing measured yet.", v_show=f"!{MEASURE.measurements}.length && !{MEASURE.measuring}")
-        with html.Div(
-            v_for=f"(one, i) in {MEASURE.measurements}",
-            key="one.id",
-            classes="item",
-            style="cursor:default",
-        ):
-            with html.Div(classes="grow"):
+        with html.Div(v_for=f"(one, i) in {MEASURE.measurements}", key="one.id", classes="measurement"):
+            with html.Div(classes="row"):
                 html.Input(
                     type="text",
                     raw_attrs=[
@@ -43,17 +38,20 @@ def measuring_panel(server: Any) -> None:
                     ],
                     change=(control.name_measurement, "[one.id, $event.target.value]"),
                 )
-                html.Div("{{ words }}", v_for="words in one.words", key="words", classes="faint")
-            with html.Button(
-                click=(control.drop_measurement, "[one.id]"),
-                title="Remove",
-                raw_attrs=['aria-label="Remove the measurement"', ":data-testid=\"'drop-' + i\""],
-                classes="btn",
-                style="padding:2px 6px",
-            ):
-                VIcon("mdi-delete-outline", size=14)
+                _icon("mdi-crosshairs", "Go to its slice", control.go_to_measurement, "[one.id]", "go")
+                _icon(
+                    "one.shown ? 'mdi-eye-outline' : 'mdi-eye-off-outline'",
+                    "Show or hide",
+                    control.show_measurement,
+                    "[one.id, !one.shown]",
+                    "shown",
+                    dynamic=True,
+                )
+                _icon("mdi-delete-outline", "Remove", control.drop_measurement, "[one.id]", "drop")
+            html.Div("{{ words }}", v_for="words in one.words", key="words", classes="faint")
         with html.Div(classes="row", v_show=f"{MEASURE.measurements}.length", style="margin-top:10px"):
             button("Save as report", control.save_measurements, main=True, testid="save-measurements")
+            button("CSV", control.measurements_as_csv, title="All numbers as CSV", testid="measurements-csv")
         with html.Div(v_show=f"{MEASURE.reports}.length"):
             html.H3("Reports of the study")
             html.Button(
@@ -64,3 +62,15 @@ def measuring_panel(server: Any) -> None:
                 raw_attrs=[":data-testid=\"'report-' + one.uid\""],
                 click=(control.open_report, "[one.uid]"),
             )
+
+
+def _icon(icon: str, label: str, click: Any, given: str, testid: str, *, dynamic: bool = False) -> None:
+    """Make a button of a measurement; only what lies in the images can be gone to, shown and hidden."""
+    with html.Button(
+        click=(click, given),
+        title=label,
+        v_show="true" if testid == "drop" else "one.placed",
+        raw_attrs=[f":aria-label=\"'{label}: ' + one.name\"", f":data-testid=\"'{testid}-' + i\""],
+        classes="icon",
+    ):
+        VIcon(icon=(icon,), size=16) if dynamic else VIcon(icon, size=16)

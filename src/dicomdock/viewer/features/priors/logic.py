@@ -11,6 +11,7 @@ from dicomdock.archive import Archive
 from dicomdock.dicom.resource import Resource
 from dicomdock.viewer.dock_client import DockClient, RequestFailed
 from dicomdock.viewer.features.compare.logic import CompareLogic
+from dicomdock.viewer.features.layout.layouts import BESIDE
 from dicomdock.viewer.features.priors.state import PriorRow, PriorsState
 from dicomdock.viewer.features.series.logic import SeriesLogic, series_rows
 from dicomdock.viewer.notifications import Notifications
@@ -117,19 +118,19 @@ class PriorsLogic:
         if self.state.data.prior_uid != uid:
             await self.list_series(uid)
 
-    def show(self, uid: str) -> None:
-        """Show a series of the listed prior study beside the present one."""
+    def show(self, uid: str, view: str = "") -> None:
+        """Show a series of the listed prior study beside the present one, in the chosen view or another."""
         series = self._study.find(uid) if self._study is not None else None
         if self._study is not None and series is not None:
-            self.compare.show(self._study, series)
+            self.compare.show(self._study, series, view)
 
-    def dropped(self, uid: str, second: bool) -> None:
-        """Show a series that was dragged onto a view; ``second``: that of a comparison."""
-        study = self.series.study
+    def dropped(self, uid: str, view: str) -> None:
+        """Show a series that was dragged onto a view."""
+        study, beside = self.series.study, view if view in BESIDE else ""
         if study is None or study.find(uid) is None:
-            self.show(uid)
-        elif second:
-            self.compare.open(uid)
+            self.show(uid, beside)
+        elif beside:
+            self.compare.open(uid, beside)
         else:
             self.series.open_series(uid)
 

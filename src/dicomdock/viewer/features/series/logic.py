@@ -11,7 +11,7 @@ from dicomdock.archive import Archive
 from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.resource import Resource
 from dicomdock.imaging.geometry import VolumePlan, Window
-from dicomdock.viewer.features.layout.layouts import AXIAL, CORONAL, OTHER, SAGITTAL
+from dicomdock.viewer.features.layout.layouts import AXIAL, BESIDE, CORONAL, SAGITTAL
 from dicomdock.viewer.features.series.arrival import arrival_marks
 from dicomdock.viewer.features.series.state import SeriesRow, SeriesState
 from dicomdock.viewer.features.series.thumbnails import thumbnail_address
@@ -411,7 +411,7 @@ class SeriesLogic:
         share = "" if done else arrival_marks(set(range(present)), max(1, due))
         for view in self.views.slices():
             tag = view.get_singleton_tag()
-            if tag != OTHER:
+            if tag not in BESIDE:
                 self.views.show_arrival(tag, marks if tag == AXIAL and across else share)
 
     def _volume_chosen(self, volume: int) -> None:

@@ -82,7 +82,7 @@ def series_panel(server: Any, priors: Callable[[Any], None], volumes: Callable[[
             ):
                 html.Option("{{ name }}", v_for=f"(name, i) in {SERIES.volumes}", key="i", value=("i",))
             volumes(server)
-        with html.Label(v_show=f"!{SERIES.kind_3d} && {names_of(SliceViewState, AXIAL).count} > 1"):
+        with html.Label(v_show=f"{names_of(SliceViewState, AXIAL).count} > 1"):
             html.Input(
                 type="number",
                 raw_attrs=[

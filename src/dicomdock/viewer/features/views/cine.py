@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from dicomdock.viewer.features.layout.layouts import AXIAL, OTHER
+from dicomdock.viewer.features.layout.layouts import AXIAL, BESIDE
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.features.views.logic import Views
 from dicomdock.viewer.features.views.state import USUAL_RATE, CineState
@@ -43,6 +43,6 @@ class Cine:
             rate = min(max(self.state.data.play_rate or USUAL_RATE, RATES[0]), RATES[1])
             await asyncio.sleep(1 / rate)
             shown = [view.get_singleton_tag() for view in self.views.visible() if view in self.views.slices()]
-            tag = AXIAL if AXIAL in shown else next((one for one in shown if one != OTHER), "")
+            tag = AXIAL if AXIAL in shown else next((one for one in shown if one not in BESIDE), "")
             if tag:
                 self.views.play_on(tag)

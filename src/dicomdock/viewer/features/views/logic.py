@@ -8,21 +8,21 @@ from dataclasses import asdict
 from typing import Any, Literal, TypeVar
 
 import numpy as np
-from slicer import vtkMRMLCrosshairNode, vtkMRMLInteractionNode
+from slicer import vtkMRMLCrosshairNode, vtkMRMLInteractionNode, vtkMRMLWindowLevelWidget
 from trame_slicer.core import LayoutManager
 
 from dicomdock.imaging.geometry import Plane, Window
 from dicomdock.imaging.geometry.projection import opposite
-from dicomdock.viewer.engine import remote_views
+from dicomdock.viewer.engine import drag_with_left_button, remote_views
 from dicomdock.viewer.features.layout.layouts import (
     AXIAL,
     BACKGROUND,
-    COMPARE,
+    BESIDE,
     CORONAL,
     NAMES,
-    OTHER,
     PLANES,
     SAGITTAL,
+    SEVERAL,
     definitions,
 )
 from dicomdock.viewer.features.views.cursor_values import CursorValues
@@ -35,6 +35,7 @@ from dicomdock.viewer.study import Study
 TOWARDS, AWAY = "RAS", "LPI"  # letters of the axes of RAS, and of their other ends
 LPS = np.array((-1.0, -1.0, 1.0))  # between RAS and LPS
 PARALLEL = 0.999  # cosine from which on a view scrolls along an axis of the volume
+WINDOW_MODE = vtkMRMLWindowLevelWidget.GetInteractionNodeAdjustWindowLevelModeAttributeName()
 WARM_SIZE = (600, 400)  # pixels, about what a view will have
 SAME_SCALE = 0.01  # part that the size of a fitted picture may differ by and still be the fitted one
 LEANING = 0.5  # cosine down to which an oblique slice is named after its view (60 degrees)
@@ -67,6 +68,9 @@ class Views:
         self._angles: dict[str, tuple[float, float]] = {}
         self._arranged: dict[str, tuple[int, bool]] = {}
 
+        self._interaction = "window"
+        self._in_space: list[Any] = []  # display nodes
+
         server.controller.fit_view = self.fit
         self._remote = remote_views(server, app.view_manager, self._slice_ui, self._threed_ui)
         self._values = CursorValues(self._layers, self._remote.show_value)
@@ -82,6 +86,8 @@ class Views:
                 name.crosshair: self._crosshair_chosen,
                 (name.slab, name.slab_kind): self._slab_chosen,
                 name.aligned: lambda _: self.align(),
+                name.left: self._left_chosen,
+                name.lines: self._lines_chosen,
             }
         )
 
@@ -97,7 +103,7 @@ class Views:
             view.render_window().Render()
 
     def show(self, shown: ShownVolume, views: Iterable[str] | None = None, *, refit: bool = True) -> None:
-        """Show a volume in slice views; None for all but the second one of a comparison."""
+        """Show a volume in slice views; None for all but those of series beside it."""
         wanted = set(views or (AXIAL, SAGITTAL, CORONAL))
         for view in self.slices():
             tag = view.get_singleton_tag()
@@ -113,6 +119,35 @@ class Views:
                     self._fitted[tag] = self._scale(view)
         for tag in wanted:
             self._shown[tag] = shown
+        places = self._views_of_space()
+        for display in self._in_space:
+            display.SetViewNodeIDs(places)
+
+    def keep_in_space(self, display: Any) -> None:
+        """Draw what lies in the patient space of the first view in the views of this space alone.
+
+        Parameters
+        ----------
+        display : node of a measurement, of segments or of a surface. Another series beside the first can
+            have another frame of reference, where the same millimetres are another place.
+        """
+        self._in_space = [one for one in self._in_space if one.GetScene() is not None]
+        self._in_space.append(display)
+        display.SetViewNodeIDs(self._views_of_space())
+
+    def _views_of_space(self) -> tuple[str, ...]:
+        first = self._shown.get(AXIAL)
+        frame = first.volume.frame_of_reference if first is not None else ""
+
+        def shares(tag: str) -> bool:
+            other = self._shown.get(tag)
+            return other is not None and bool(frame) and other.volume.frame_of_reference == frame
+
+        return tuple(
+            view.get_view_node().GetID()
+            for view in self.app.view_manager.get_views()
+            if (tag := view.get_singleton_tag()) not in BESIDE or shares(tag)
+        )
 
     def set_overlays(self, tag: str, node: Any) -> None:
         """Draw what the images' overlays cover over a slice view; None for nothing."""
@@ -123,7 +158,7 @@ class Views:
                 composite.SetLabelVolumeID(node.GetID() if node is not None else None)
 
     def show_over(self, over: ShownVolume | None, opacity: int) -> None:
-        """Show a volume over that of all views but the second one of a comparison; None for nothing.
+        """Show a volume over that of all views but those of series beside it; None for nothing.
 
         Parameters
         ----------
@@ -135,7 +170,7 @@ class Views:
         self.refresh_text()
 
     def _lay_over(self, view: Any) -> None:
-        over = self._over if view.get_singleton_tag() != OTHER else None
+        over = self._over if view.get_singleton_tag() not in BESIDE else None
         node_id = over.node.GetID() if over is not None else None
         with view.trigger_modified_once():
             if view.get_foreground_volume_id() != node_id:
@@ -337,14 +372,42 @@ class Views:
         self._remote.take_clicks(None if clicked is None else click)
 
     def interaction(self, mode: str) -> None:
-        """Set what dragging with the left button does: ``window``, ``place`` a measurement, ``none``."""
+        """Set what dragging with the left button does.
+
+        Parameters
+        ----------
+        mode : ``place`` a measurement; ``none``; ``window`` for what the user has chosen that it does.
+        """
+        self._interaction = mode
+        does = self.state.data.left if mode == "window" else mode
         node = self.app.scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
         modes = {
             "window": vtkMRMLInteractionNode.AdjustWindowLevel,
+            "region": vtkMRMLInteractionNode.AdjustWindowLevel,
             "place": vtkMRMLInteractionNode.Place,
-            "none": vtkMRMLInteractionNode.ViewTransform,
         }
-        node.SetCurrentInteractionMode(modes[mode])
+        node.SetAttribute(WINDOW_MODE, "Rectangle" if does == "region" else "Adjust")
+        node.SetCurrentInteractionMode(modes.get(does, vtkMRMLInteractionNode.ViewTransform))
+        for view in self.slices():
+            drag_with_left_button(view, does)
+
+    def _left_chosen(self, _: str) -> None:
+        if self._interaction == "window":
+            self.interaction("window")
+
+    def zoom(self, tag: str, factor: float) -> None:
+        """Enlarge the picture of a slice view by a factor, about its middle."""
+        view = self.view(tag)
+        if view in self.slices():
+            wide, high, deep = view.get_view_node().GetFieldOfView()
+            view.get_view_node().SetFieldOfView(wide / factor, high / factor, deep)
+            view.schedule_render()
+
+    def _lines_chosen(self, on: bool) -> None:
+        """Draw in each slice view where the others cut it."""
+        logic = self.app.app_logic
+        logic.SetIntersectingSlicesEnabled(logic.IntersectingSlicesVisibility, on)
+        self.redraw()
 
     def _slice_ui(self, server: Any, view_id: str, view: Any) -> None:
         view.render_window().SetMultiSamples(0)
@@ -355,7 +418,9 @@ class Views:
         self._values.watch(view)
         page.bind_changes({page.name.at: lambda at: self._slider_moved(view_id, at)})
         view.interactor().AddObserver("WindowResizeEvent", lambda *_: self._resized(view_id))
-        if (shown := self._shown.get(view_id) or self._shown.get(AXIAL)) is not None and view_id != OTHER:
+        if (
+            shown := self._shown.get(view_id) or self._shown.get(AXIAL)
+        ) is not None and view_id not in BESIDE:
             self._shown[view_id] = shown
             view.set_background_volume_id(shown.node.GetID())
             self._lay_over(view)
@@ -392,7 +457,7 @@ class Views:
     def _plane(self, tag: str) -> str:
         """Name the plane of a view: its own, or that of the images where two series are compared."""
         lead = self._shown.get(AXIAL)
-        compared = self.state.data.layout == COMPARE and tag in (AXIAL, OTHER)
+        compared = tag in SEVERAL.get(self.state.data.layout, ())
         if compared and lead is not None and lead.volume.spatial:
             return PLANES[int(np.argmax(np.abs(lead.volume.geometry.directions[:, 0])))]
         return NAMES.get(tag, "Axial")
@@ -489,7 +554,7 @@ class Views:
     def _layers(self, tag: str) -> Sequence[ShownVolume]:
         """Return the volumes that a view shows, the one below first."""
         shown = self._shown.get(tag)
-        over = self._over if tag != OTHER else None
+        over = self._over if tag not in BESIDE else None
         return tuple(one for one in (shown, over) if one is not None)
 
     def _frame(self, view: Any) -> Plane | None:
@@ -516,7 +581,7 @@ class Views:
                 series = self._series_text.get(tag, "")
                 seen = self._frame(view)
                 side = seen.side if seen is not None else ""
-                over = self._over if tag != OTHER else None
+                over = self._over if tag not in BESIDE else None
                 above = f"{over.node.GetName()}, {self._opacity} %" if over is not None else ""
                 text.tl = "\n".join(line for line in (plane, series, above, side) if line)
                 number = f"{at + 1} / {count}"
@@ -541,9 +606,9 @@ class Views:
     def _layout_chosen(self, layout: str) -> None:
         before = self.layouts.layout_id
         self.layouts.set_layout(layout)
-        if COMPARE in (before, layout):
-            self.fit(AXIAL)
-            self.fit(OTHER)
+        if before in SEVERAL or layout in SEVERAL:
+            for tag in (AXIAL, *BESIDE):
+                self.fit(tag)
         for view in self.slices():
             self._update_text(view)
 

@@ -21,6 +21,8 @@ class ViewsState:
     slab : thickness in mm, 0 for none; ``slab_kind`` is ``max``, ``min`` or ``mean``.
     aligned : slices lie along the images' own planes.
     threed_note : what the 3D view is doing.
+    left : what a drag with the left button does: ``window``, fit it to a ``region``, ``move``, ``zoom``.
+    lines : each slice view shows where the others cut it.
     """
 
     layout: str = FOUR_VIEWS
@@ -31,6 +33,8 @@ class ViewsState:
     slab_kind: str = "max"
     aligned: bool = True
     threed_note: str = ""
+    left: str = "window"
+    lines: bool = False
 
 
 @dataclass

@@ -60,6 +60,13 @@ class WindowLogic:
         if loaded is not None and shown is not None and shown.grey:
             self._apply(self.series.guess_window(loaded))
 
+    def reset(self) -> None:
+        """Apply the window that the series was opened with."""
+        shown = self.series.shown
+        if shown is not None and shown.grey:
+            self._invert(False)
+            self._apply(shown.volume.window())
+
     def set(self, width: float | None, centre: float | None) -> None:
         """Apply a window by its numbers; None for one that stays."""
         shown = self.series.shown

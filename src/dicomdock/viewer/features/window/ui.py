@@ -17,13 +17,31 @@ from dicomdock.viewer.shell.widgets import TYPED, button, checkbox, panel, shown
 
 WINDOW, VIEWS, OVERLAYS = names_of(WindowState), names_of(ViewsState), names_of(OverlaysState)
 SERIES = names_of(SeriesState)
+LEFT = (
+    ("window", "Window", "Sideways for width, up and down for centre."),
+    ("region", "Window of a region", "Drag over a region; the window is fitted to its values."),
+    ("zoom", "Zoom", "Up and down; the right button does it at any time (z)."),
+    ("move", "Move", "The middle button does it at any time (g)."),
+)
 
 
 def window_panel(server: Any) -> None:
     """Build the panel."""
     control, shown_values = server.controller, f"${{{WINDOW.preset_values}[i]}}"
     with panel("window", "Window"):
-        html.P("Drag in a picture with the left button: sideways for width, up and down for centre.")
+        html.H3("A drag with the left button")
+        with html.Div(classes="row"):
+            for does, label, hint in LEFT:
+                button(
+                    label,
+                    f"{VIEWS.left} = '{does}'",
+                    on=f"{VIEWS.left} === '{does}'",
+                    title=hint,
+                    testid=f"left-{does}",
+                )
+        for does, _, hint in LEFT:
+            html.P(hint, v_show=f"{VIEWS.left} === '{does}'")
+        html.H3("Window")
         with html.Div(classes="row"):
             button("Auto", control.auto_window, title="Fit to the values (0)")
             with html.Button(
@@ -65,9 +83,17 @@ def window_panel(server: Any) -> None:
             )
         for box, label in (
             (VIEWS.crosshair, "Crosshair (move with Shift held)"),
+            (VIEWS.lines, "Lines where the other views cut"),
             (VIEWS.aligned, "Along the images' own planes"),
             (VIEWS.words_shown, "Text in the corners"),
         ):
             checkbox(box, label)
+        with html.Div(classes="row"):
+            button(
+                "Reset all",
+                control.reset,
+                title="Window, zoom and planes as they were opened (Shift+R)",
+                testid="reset",
+            )
         with html.Div(v_show=OVERLAYS.has_overlays):
             checkbox(OVERLAYS.overlays_shown, "Overlays and shutters of the images")
