@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -100,6 +101,15 @@ def test_a_draft_is_accepted_once_and_by_name(archive, series, declare, tmp_path
     # What is changed afterwards is not accepted by anybody.
     changed = archive.segmentation(accepted)
     assert not changed.draft and "SOPInstanceStatus" not in headers(archive, changed.save())
+
+
+def test_a_draft_that_was_changed_has_one_version_in_its_name(archive, series, declare):
+    declare()
+    changed = archive.segmentation(archive.run_tool("grey", series).save())
+    draft = replace(changed, segments=changed.segments[:1]).save()
+    assert headers(archive, draft).SeriesDescription == "grey (version 2) (draft)"
+    accepted = headers(archive, archive.accept_draft(draft, "Doe^Jane"))
+    assert (accepted.SeriesDescription, accepted.ContentCreatorName) == ("grey (version 3)", "Doe^Jane")
 
 
 REFUSED = {

@@ -68,6 +68,9 @@ class Person:
         self.page.wait_for_url(
             lambda url: f":{self.dock.port}/" not in url, wait_until="commit", timeout=PATIENCE
         )
+        # The state is there before the page's keys are.
+        ready = "() => window.dicomdock && document.querySelector('[data-view]')"
+        self.page.wait_for_function(ready, timeout=PATIENCE)
         self.screen.wait("s.complete", PATIENCE / 1000)
 
     def leave(self) -> None:

@@ -232,9 +232,9 @@ def _valid(element: DataElement) -> bool:
 
 
 def named_version(description: str, version: int) -> str:
-    """Return a Series Description that says the version, in place of one that it stated before."""
+    """Return a Series Description that says the version, in place of an earlier one and of a draft's mark."""
     suffix = f" (version {version})"
-    return re.sub(r" \(version \d+\)$", "", description)[: MOST_LETTERS - len(suffix)] + suffix
+    return re.sub(r" \(version \d+\)$", "", undrafted(description))[: MOST_LETTERS - len(suffix)] + suffix
 
 
 def drafted(description: str) -> str:

@@ -221,7 +221,7 @@ class Index:
             except self._errors as error:
                 if driver is not None:
                     driver.close()
-                if last or error_code(error) in _OF_OTHERS:
+                if last or self.path is None or error_code(error) in _OF_OTHERS:
                     raise
                 if not self._repair(inode if _is_of_file(error) else None):
                     raise
