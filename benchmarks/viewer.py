@@ -210,17 +210,20 @@ def _click(here: Place, dock: RunningDock, page: Page, series: Series) -> None:
 
 
 def viewers_of(dock: RunningDock) -> list[int]:
-    """Give the processes of a dock's viewers."""
-    found = []
-    for process in Path("/proc").iterdir():
+    """Give the processes of a dock's viewers, and what they are forked from."""
+    parents, viewers = {}, set()
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-            command = (process / "cmdline").read_bytes()
+            parents[int(process.name)] = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+            if b"\0dicomdock.viewer" in (process / "cmdline").read_bytes():
+                viewers.add(int(process.name))
         except (OSError, ValueError, IndexError):
-            continue  # no process, or one that has just ended
-        if parent == dock.pid and b"dicomdock.viewer\0" in command:
-            found.append(int(process.name))
-    return found
+            continue  # a process that has just ended
+    family, found = {dock.pid}, set()
+    while family:
+        family = {pid for pid, parent in parents.items() if parent in family}
+        found |= family & viewers
+    return sorted(found)
 
 
 def until_quiet(dock: RunningDock, *, patience: float = 90) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -61,20 +62,22 @@ def one_after_another(home: Path, browser: Browser) -> dict[str, tuple[list[floa
             seconds.append(time.perf_counter() - began)
             page.wait_for_function("window.trame?.state?.state?.complete === true", timeout=PATIENCE)
             page.wait_for_timeout(1000 * LOOK)
-            resident.append(sum(_resident(pid) for pid in (dock.pid, *viewers_of(dock))) / 1e6)
+            resident.append(sum(_memory(pid) for pid in (dock.pid, *viewers_of(dock))) / 1e6)
         context.close()
     slower = max(seconds[1:]) / seconds[0]
     return {
         "the first of ten studies, until it is seen, s": (seconds[:1], 1.5),
         "the others, until they are seen, s": (seconds[1:], SLOWER * seconds[0]),
         "the slowest of the others, times the first": ([slower], SLOWER),
-        "resident memory of dock and viewers while each is seen, MB": (resident, RESIDENT),
+        "memory of dock and viewers while each is seen, MB": (resident, RESIDENT),
         "the most of it, MB": ([max(resident)], RESIDENT),
     }
 
 
-def _resident(pid: int) -> int:
+def _memory(pid: int) -> int:
+    """Give the bytes of memory of a process, with its share of what several processes have."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
+        found = re.search(r"^Pss: +([0-9]+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
     except OSError:
         return 0
+    return int(found[1]) * 1024 if found else 0

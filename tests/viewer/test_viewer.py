@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import signal
+from functools import partial
 
 import highdicom
 import numpy as np
@@ -247,12 +248,12 @@ def test_a_page_that_is_cut_off_from_its_viewer_connects_again(opened: Opened, b
         assert opened.pid == before
 
 
-# Timers of three seconds, which is how long a click is waited for, end when the test says so.
+# Timers of ten seconds, which is how long a click is waited for, end when the test says so.
 LONG_TIMERS = """(() => {
     const { setTimeout, clearTimeout } = window;
     window.timers = [];
     window.setTimeout = (work, ms, ...given) =>
-        ms === 3000 ? -window.timers.push(work) : setTimeout.call(window, work, ms, ...given);
+        ms === 10000 ? -window.timers.push(work) : setTimeout.call(window, work, ms, ...given);
     window.clearTimeout = (id) => {
         if (id < 0) window.timers[-id - 1] = null;
         else clearTimeout.call(window, id);
@@ -277,6 +278,38 @@ def test_no_key_overtakes_a_click_because_an_earlier_one_took_long(opened: Opene
             finally:
                 os.kill(opened.pid, signal.SIGCONT)
             page.wait_for_function("(name) => window[name]", arg=name, polling=50)
+
+
+SENT = """() => {
+    const viewer = window.trame.client.getRemote().Trame, { trigger } = viewer;
+    window.sent = [];
+    viewer.trigger = (...call) => { window.sent.push(call[0]); return trigger.apply(viewer, call); };
+}"""
+
+
+def test_nothing_overtakes_a_drag_in_a_view(opened: Opened, browser: Browser) -> None:
+    """A tool that was chosen right after a drag took the drag's last point as its own first one."""
+    assert opened.pid is not None
+    for screen in looked_at(browser, opened.url):
+        page = screen.page
+        screen.tool("measure")
+        after = {
+            "s.slab === 5": partial(screen.put, "slab", 5),
+            "s.crosshair": partial(page.keyboard.press, "c"),
+            "s.measuring === 'distance'": screen.button("distance").click,
+        }
+        middle = screen.middle()
+        for done, act in after.items():
+            os.kill(opened.pid, signal.SIGSTOP)
+            try:
+                page.mouse.click(*middle)
+                page.evaluate(SENT)
+                act()
+                page.evaluate("() => new Promise((go) => setTimeout(go, 0))")
+                assert page.evaluate("window.sent") == []
+            finally:
+                os.kill(opened.pid, signal.SIGCONT)
+            screen.wait(done)
 
 
 def test_a_killed_viewer_comes_back_with_what_was_painted(opened: Opened, browser: Browser) -> None:

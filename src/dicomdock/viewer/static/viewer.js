@@ -42,7 +42,6 @@
         session.subscribe("dicomdock.value", ([{ name, text }]) => {
           if (name === this.name) shown.querySelector(".value").textContent = text;
         }),
-        session.subscribe("dicomdock.released", ([name]) => { if (name === this.name) released(); }),
       ];
       this.leave = () => {
         gone = true;
@@ -51,7 +50,9 @@
     },
     beforeUnmount() { this.leave(); },
   };
-  // What the mouse does goes to the viewer in its own time; a key that is pressed behind it must not overtake it.
+  // What the mouse does in a view goes to the viewer in its own time; a key that is pressed behind it, or a control that
+  // is clicked, must not overtake it.
+  const LONGEST = 10000; // ms; an answer that never comes holds what follows no longer than this
   const held = new Set();
   let outstanding = 0;
   let waiting = [];
@@ -63,8 +64,7 @@
   };
   const settled = () => new Promise((go) => {
     if (!outstanding) return go();
-    // An answer that never comes holds a key no longer than this; the wait for a later click has its own time.
-    const late = setTimeout(() => { outstanding = 0; released(); }, 3000);
+    const late = setTimeout(() => { outstanding = 0; released(); }, LONGEST); // a later click has its own time
     waiting.push(() => { clearTimeout(late); go(); });
   });
   window.addEventListener("pointerdown", (event) => {
@@ -74,7 +74,7 @@
   window.addEventListener("pointercancel", (event) => held.delete(event.pointerId), true);
 
   // trame sends changed state only when no answer is outstanding, but a trigger at once: a button would act
-  // before the value that was typed for it. So triggers wait for the state, and keep their order.
+  // before the value that was typed for it. So triggers wait for the state and the mouse, and keep their order.
   const MOST_TURNS = 300;
   let turn = Promise.resolve();
   const inOrder = () => {
@@ -83,6 +83,7 @@
     trame.dicomdockTrigger = trame.trigger;
     trame.trigger = (...call) => {
       turn = turn.then(async () => {
+        await settled();
         for (let turns = 0; trame.state.dirtyKeys?.size && turns < MOST_TURNS; turns += 1) {
           await trame.state.flush();
           if (trame.state.dirtyKeys.size) await new Promise((go) => setTimeout(go, 10));
@@ -114,6 +115,7 @@
       dirty.call(state, ...keys);
     };
     viewer.updateState = async (changes) => {
+      await settled();
       const now = await viewer.trigger("set", [changes]).catch((error) => {
         changes.forEach(({ key }) => set.delete(key));
         throw error;
@@ -122,7 +124,9 @@
       answered.forEach(({ key }) => set.delete(key));
       put(Object.fromEntries(answered.map(({ key }) => [key, now[key]])));
     };
-    client.getConnection().getSession().subscribe("trame.state.topic", ([sent]) => {
+    const session = client.getConnection().getSession();
+    session.subscribe("dicomdock.released", released);
+    session.subscribe("trame.state.topic", ([sent]) => {
       put(Object.fromEntries(Object.keys(sent).filter((key) => set.has(key)).map((key) => [key, set.get(key)])));
     });
   };
@@ -154,7 +158,7 @@
     if (!ours.test(name) || !window.trame) return;
     if (event.target && (event.target.tagName === "BUTTON" || event.target.type === "checkbox") && name === " ") return;
     event.preventDefault();
-    settled().then(() => window.trame.trigger("key", [name, view]));
+    window.trame.trigger("key", [name, view]);
   });
 
   // A double click shows a view alone, and all again.
