@@ -775,6 +775,6 @@ def test_the_page_has_the_colours_of_the_docks_pages(opened: Opened, screen: Scr
 def test_a_view_is_named_after_what_it_shows(
     normal: tuple[float, float, float], usual: str, named: str
 ) -> None:
-    from dicomdock.viewer.features.views.logic import plane_shown
+    from dicomdock.viewer.features.views.planes import plane_shown
 
     assert plane_shown(normal, usual) == named

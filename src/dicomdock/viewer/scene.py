@@ -23,6 +23,9 @@ from dicomdock.imaging.volume import Volume
 from dicomdock.imaging.volume.pixels import valid
 from dicomdock.viewer.loading import COVERED
 
+LPS = np.array((-1.0, -1.0, 1.0))
+"""Factors between RAS and LPS, either way."""
+
 SAME_PLACE = 1e-4  # mm, between matrices that mean the same grid
 BYTES = Window(127.5, 255.0, function="LINEAR_EXACT")
 """Values of 8 bits as they are."""

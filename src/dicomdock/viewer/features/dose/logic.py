@@ -183,7 +183,7 @@ class DoseLogic:
         found = await surfaces(shown, [value for value, _ in levels])
         self._nodes = add_isodoses(self.app, zip(found, (colour for _, colour in levels), strict=True))
         for node in self._nodes:
-            self.series.views.keep_in_space(node.GetDisplayNode())
+            self.series.views.space.add(node.GetDisplayNode())
 
     def _forget(self) -> None:
         self._dose = None

@@ -37,12 +37,13 @@ from dicomdock.viewer.features.measure.kinds import (
     on_pixels,
     placed,
 )
-from dicomdock.viewer.features.measure.nodes import LPS, Drawn
+from dicomdock.viewer.features.measure.nodes import Drawn
 from dicomdock.viewer.features.measure.state import MeasurementRow, MeasureState, ReportRow
 from dicomdock.viewer.features.save.logic import SavingLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
+from dicomdock.viewer.scene import LPS
 from dicomdock.viewer.shell.download import offer
 from dicomdock.viewer.study import newest, read_instance
 
@@ -377,7 +378,7 @@ class MeasuringLogic:
             self.series.volume.geometry,
             self._update_rows,
             self._changed,
-            self.series.views.keep_in_space,
+            self.series.views.space.add,
         )
         drawn.put(points)
         self._drawn[drawn.id] = drawn

@@ -11,8 +11,8 @@ import slicer
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.viewer.features.measure.kinds import CURVE, KINDS, outline
+from dicomdock.viewer.scene import LPS
 
-LPS = np.array((-1.0, -1.0, 1.0))
 COLOUR = (1.0, 0.85, 0.35)
 OUTLINED = ("ellipse", "rectangle", "arrow")
 

@@ -192,7 +192,7 @@ class OthersLogic:
         display.SetColor(*MODEL_COLOUR)
         display.SetVisibility2D(True)
         display.SetSliceIntersectionThickness(2)
-        self.series.views.keep_in_space(display)
+        self.series.views.space.add(display)
         return node
 
     async def _answer(self, request: web.Request) -> web.Response:

@@ -13,11 +13,11 @@ from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
 
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.presentation_state.state import Point
+from dicomdock.viewer.scene import LPS
 
 COLOUR = (1.0, 0.85, 0.2)
 LINE_WIDTH = 2  # pixels
 HALF = 0.45  # of the distance between slices that lines reach to both sides, so that no neighbour shows them
-LPS = np.array((-1.0, -1.0, 1.0))  # between RAS and LPS
 
 Placed = tuple[int, Any]
 """A slice k, and what is on it."""

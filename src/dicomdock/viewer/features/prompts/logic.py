@@ -27,7 +27,7 @@ from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.process.threads import in_thread
-from dicomdock.viewer.scene import mask_of
+from dicomdock.viewer.scene import LPS, mask_of
 from dicomdock.viewer.segmentation_nodes import SegmentationNode
 from dicomdock.viewer.shell.state import ShellState
 
@@ -46,7 +46,6 @@ DRAGS: dict[Kind, Literal["", "ends", "path"]] = {
 """What a drag places; see ``DragPlacing``."""
 TITLES: dict[Kind, str] = {"point": "Point", "box": "Box", "scribble": "Scribble", "lasso": "Lasso"}
 POSITIVE, NEGATIVE = (0.35, 0.9, 0.45), (0.95, 0.4, 0.35)  # colours of what is being drawn
-LPS = np.array((-1.0, -1.0, 1.0))
 
 
 @dataclass(frozen=True)

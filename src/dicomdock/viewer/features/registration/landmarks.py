@@ -16,11 +16,11 @@ from dicomdock.viewer.features.registration.saving import save_registration
 from dicomdock.viewer.features.registration.state import RegistrationState
 from dicomdock.viewer.features.save.logic import SavingLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
-from dicomdock.viewer.features.views.cursor_values import LPS
 from dicomdock.viewer.features.views.logic import Views
 from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.registrations import Registrations
+from dicomdock.viewer.scene import LPS
 
 COLOUR = (0.35, 0.9, 0.95)
 BEGIN = "Click the same place in both pictures, three times at least, not along a line."

@@ -327,7 +327,7 @@ class SegmentsLogic:
         )  # the page's answers to what follows must not begin another
         try:
             self.editor.set_active_segmentation(current.node, shown.node)
-            self.series.views.keep_in_space(current.node.GetDisplayNode())
+            self.series.views.space.add(current.node.GetDisplayNode())
             self.logic.apply_display()
         finally:
             self.current, self._replacing = current, False

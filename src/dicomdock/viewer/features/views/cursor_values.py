@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from dicomdock.viewer.scene import ShownVolume
+from dicomdock.viewer.scene import LPS, ShownVolume
 
-LPS = np.array((-1.0, -1.0, 1.0))  # between RAS and LPS
 BEFORE_SLICER = 1.0  # priority of an observer; Slicer ends an event that it has used
 
 

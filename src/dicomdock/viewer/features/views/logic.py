@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from slicer import vtkMRMLCrosshairNode, vtkMRMLInteractionNode, vtkMRMLWindowLevelWidget
@@ -26,23 +26,18 @@ from dicomdock.viewer.features.layout.layouts import (
     definitions,
 )
 from dicomdock.viewer.features.views.cursor_values import CursorValues
+from dicomdock.viewer.features.views.patient_space import PatientSpace
+from dicomdock.viewer.features.views.places import Places
+from dicomdock.viewer.features.views.planes import arranged, letters, plane_shown, rotation
 from dicomdock.viewer.features.views.state import SliceViewState, ViewsState
 from dicomdock.viewer.features.views.ui import slice_overlay, threed_overlay
 from dicomdock.viewer.page_state import A_TURN, PageState
-from dicomdock.viewer.scene import ShownVolume, array_of, matrix_of
+from dicomdock.viewer.scene import LPS, ShownVolume, array_of, matrix_of
 from dicomdock.viewer.study import Study
 
-TOWARDS, AWAY = "RAS", "LPI"  # letters of the axes of RAS, and of their other ends
-LPS = np.array((-1.0, -1.0, 1.0))  # between RAS and LPS
-PARALLEL = 0.999  # cosine from which on a view scrolls along an axis of the volume
 WINDOW_MODE = vtkMRMLWindowLevelWidget.GetInteractionNodeAdjustWindowLevelModeAttributeName()
 WARM_SIZE = (600, 400)  # pixels, about what a view will have
 SAME_SCALE = 0.01  # part that the size of a fitted picture may differ by and still be the fitted one
-LEANING = 0.5  # cosine down to which an oblique slice is named after its view (60 degrees)
-OBLIQUE = 0.25
-"""Share of the main direction that a second one must have to be named beside it (14 degrees)."""
-
-_Side = TypeVar("_Side")
 
 
 class Views:
@@ -63,13 +58,14 @@ class Views:
         self._fitted: dict[str, float] = {}
         self.on_slice: Callable[[str], None] | None = None
         self._shown: dict[str, ShownVolume] = {}
+        self._places = Places(self._shown)
         self._over: ShownVolume | None = None
         self._opacity = 0
         self._angles: dict[str, tuple[float, float]] = {}
         self._arranged: dict[str, tuple[int, bool]] = {}
 
         self._interaction = "window"
-        self._in_space: list[Any] = []  # display nodes
+        self.space = PatientSpace(app, self._shown)
 
         server.controller.fit_view = self.fit
         self._remote = remote_views(server, app.view_manager, self._slice_ui, self._threed_ui)
@@ -119,35 +115,7 @@ class Views:
                     self._fitted[tag] = self._scale(view)
         for tag in wanted:
             self._shown[tag] = shown
-        places = self._views_of_space()
-        for display in self._in_space:
-            display.SetViewNodeIDs(places)
-
-    def keep_in_space(self, display: Any) -> None:
-        """Draw what lies in the patient space of the first view in the views of this space alone.
-
-        Parameters
-        ----------
-        display : node of a measurement, of segments or of a surface. Another series beside the first can
-            have another frame of reference, where the same millimetres are another place.
-        """
-        self._in_space = [one for one in self._in_space if one.GetScene() is not None]
-        self._in_space.append(display)
-        display.SetViewNodeIDs(self._views_of_space())
-
-    def _views_of_space(self) -> tuple[str, ...]:
-        first = self._shown.get(AXIAL)
-        frame = first.volume.frame_of_reference if first is not None else ""
-
-        def shares(tag: str) -> bool:
-            other = self._shown.get(tag)
-            return other is not None and bool(frame) and other.volume.frame_of_reference == frame
-
-        return tuple(
-            view.get_view_node().GetID()
-            for view in self.app.view_manager.get_views()
-            if (tag := view.get_singleton_tag()) not in BESIDE or shares(tag)
-        )
+        self.space.refresh()
 
     def set_overlays(self, tag: str, node: Any) -> None:
         """Draw what the images' overlays cover over a slice view; None for nothing."""
@@ -229,7 +197,7 @@ class Views:
 
     def _reorient(self, view: Any) -> None:
         with view.trigger_modified_once():
-            at = self._centre(view)
+            at = self._places.centre(view)
             self._orient(view)
             if at is not None:
                 view.get_view_node().JumpSliceByOffsetting(*at)
@@ -326,23 +294,20 @@ class Views:
         """Go some slices on."""
         view = self.app.view_manager.get_view(tag)
         if view is not None:
-            at, count = self._place(view)
-            self._go(view, min(max(at + steps, 0), count - 1))
+            at, count = self._places.place(view)
+            self._places.go(view, min(max(at + steps, 0), count - 1))
 
     def play_on(self, tag: str) -> None:
         """Go one slice on, and from the last one to the first."""
         view = self.app.view_manager.get_view(tag)
         if view is not None:
-            at, count = self._place(view)
-            self._go(view, (at + 1) % count)
+            at, count = self._places.place(view)
+            self._places.go(view, (at + 1) % count)
 
     def slice_at(self, tag: str = AXIAL) -> int | None:
         """Return the slice k of the volume that a view shows; None where it cuts across slices."""
         view = self.app.view_manager.get_view(tag)
-        if view is None or self._axis(view) != 0:
-            return None
-        at, count = self._place(view)
-        return at if self._forward(view, 0) else count - 1 - at
+        return None if view is None else self._places.slice_at(view)
 
     def look_at(self, point: Sequence[float] | np.ndarray) -> None:
         """Go to the slices through a point in LPS, in mm."""
@@ -352,7 +317,7 @@ class Views:
     def centre(self, tag: str = AXIAL) -> tuple[float, float, float] | None:
         """Return the point in the middle of a view, in mm, LPS; None before it is there."""
         view = self.app.view_manager.get_view(tag)
-        at = self._centre(view) if view is not None else None
+        at = self._places.centre(view) if view is not None else None
         return None if at is None else (-at[0], -at[1], at[2])
 
     def drag_places(self, how: Literal["", "ends", "path"], ended: Callable[[], None]) -> None:
@@ -443,7 +408,7 @@ class Views:
         tag = view.get_singleton_tag()
         # On its way the view shows the middle of the volume: no user asked for it, and no page is sent it.
         with view.trigger_modified_once():
-            at = self._centre(view)
+            at = self._places.centre(view)
             self._orient(view)
             view.fit_view_to_content()
             if at is not None and tag in self._shown:
@@ -481,13 +446,6 @@ class Views:
             node.GetSliceToRAS().DeepCopy(matrix_of(turned))
             node.UpdateMatrices()
 
-    def _centre(self, view: Any) -> tuple[float, float, float] | None:
-        node = view.get_view_node()
-        if node is None:
-            return None
-        matrix = array_of(node.GetSliceToRAS())
-        return tuple(matrix[:3, 3])
-
     def _moved(self, view: Any) -> None:
         self._update_text(view)
         if self.on_slice is not None:
@@ -495,50 +453,8 @@ class Views:
 
     def _slider_moved(self, tag: str, wanted: int) -> None:
         view = self.app.view_manager.get_view(tag)
-        if view is not None and wanted != self._place(view)[0]:
-            self._go(view, wanted)
-
-    def _axis(self, view: Any) -> int | None:
-        """Return the axis (k, j, i) of the volume that a view scrolls along; None where it cuts askew."""
-        shown = self._shown.get(view.get_singleton_tag())
-        if shown is None:
-            return None
-        normal = array_of(view.get_view_node().GetSliceToRAS())[:3, 2] * LPS
-        along = np.abs(normal @ shown.volume.geometry.directions)
-        axis = int(np.argmax(along))
-        return axis if along[axis] > PARALLEL else None
-
-    def _place(self, view: Any) -> tuple[int, int]:
-        """Return which slice a view shows, from 0 in the sense that it scrolls, and how many there are."""
-        axis = self._axis(view)
-        if axis is None:
-            low, high = view.get_slice_range()
-            step = view.get_slice_step() or 1.0
-            count = max(1, round((high - low) / step) + 1)
-            return int(np.clip(round((view.get_slice_value() - low) / step), 0, count - 1)), count
-        geometry = self._shown[view.get_singleton_tag()].volume.geometry
-        count = geometry.shape[axis]
-        at = round(float(geometry.to_index(np.array(self._centre(view)) * LPS)[axis]))
-        if not self._forward(view, axis):
-            at = count - 1 - at
-        return int(np.clip(at, 0, count - 1)), count
-
-    def _go(self, view: Any, at: int) -> None:
-        axis = self._axis(view)
-        if axis is None:
-            low, _ = view.get_slice_range()
-            view.set_slice_value(low + at * view.get_slice_step())
-            return
-        geometry = self._shown[view.get_singleton_tag()].volume.geometry
-        index = geometry.to_index(np.array(self._centre(view)) * LPS)
-        index[axis] = at if self._forward(view, axis) else geometry.shape[axis] - 1 - at
-        view.get_view_node().JumpSliceByOffsetting(*(geometry.to_lps(index) * LPS))
-
-    def _forward(self, view: Any, axis: int) -> bool:
-        """Return whether scrolling on goes along an axis of the volume, or against it."""
-        normal = array_of(view.get_view_node().GetSliceToRAS())[:3, 2] * LPS
-        geometry = self._shown[view.get_singleton_tag()].volume.geometry
-        return float(normal @ geometry.directions[:, axis]) > 0
+        if view is not None and wanted != self._places.place(view)[0]:
+            self._places.go(view, wanted)
 
     async def _scene_states(self) -> dict[str, int]:
         """Return the number of each view's current state; its text is sent with that number."""
@@ -568,7 +484,7 @@ class Views:
     def _update_text(self, view: Any) -> None:
         tag = view.get_singleton_tag()
         shown = self._shown.get(tag)
-        at, count = self._place(view)
+        at, count = self._places.place(view)
         with self._slices[tag] as now:
             text = SliceViewState(at, count, now.arrival, written=now.written)
             if shown is not None:
@@ -636,54 +552,9 @@ class Views:
             page.data.arrival = css
 
 
-def rotation(turn: float, tilt: float) -> np.ndarray:
-    """Return the rotation of a picture's axes (right, up, away from the user) by two angles in degrees."""
-    a, b = np.radians((turn, tilt))
-    about_vertical = [[np.cos(a), 0, -np.sin(a)], [0, 1, 0], [np.sin(a), 0, np.cos(a)]]
-    about_horizontal = [[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]]
-    return np.array(about_vertical) @ np.array(about_horizontal)
-
-
-def arranged(
-    right: _Side, up: _Side, rotation: int, flipped: bool, opposed: Callable[[_Side], _Side]
-) -> tuple[_Side, _Side]:
-    """Return what is at the right and at the top of a picture after it was turned clockwise and then flipped.
-
-    Parameters
-    ----------
-    opposed : returns the opposite of a side.
-    """
-    for _ in range(rotation // 90):
-        right, up = up, opposed(right)
-    return (opposed(right) if flipped else right), up
-
-
-def plane_shown(normal: Sequence[float] | np.ndarray, usual: str) -> str:
-    """Name the plane that a view shows by its normal in RAS: ``usual`` unless it lies clearly in another one.
-
-    A single slice is shown in the plane that it lies in, by every view.
-    """
-    along = np.abs(np.asarray(normal))
-    if usual in PLANES and along[PLANES.index(usual)] >= LEANING:
-        return usual
-    return PLANES[int(np.argmax(along))]
-
-
 def window_text(window: Window, unit: str = "") -> str:
     """Return a window as the corner of a view states it, with the unit of its values."""
     stated = f"W {window.width:.5g}  C {window.center:.5g}  {unit}".rstrip()
     if window.table is not None:
         return f"{window.name}\n{stated}"
     return f"{stated}  sigmoid" if window.function == "SIGMOID" else stated
-
-
-def letters(direction: Any) -> str:
-    """Name where a direction in RAS leads: ``A``, or ``AL`` where it leans."""
-    order = np.argsort(-np.abs(direction))
-    main = abs(float(direction[order[0]]))
-    named = ""
-    for axis in order:
-        share = float(direction[axis])
-        if abs(share) >= OBLIQUE * main:
-            named += (TOWARDS if share > 0 else AWAY)[axis]
-    return named
