@@ -260,6 +260,10 @@ def test_zoom_and_pan_are_put_back(screen: Screen) -> None:
         screen.until_changed(before, more=0.02)
         screen.page.keyboard.press(key)
         screen.wait("s.left === 'window'")
+        before = screen.pixels()
+        screen.page.mouse.move(x, y, steps=5)  # the button is up: nothing moves with the mouse any more
+        screen.drawn()
+        assert screen.changed(before) == 0
     before = screen.pixels()
     screen.page.keyboard.press("+")
     screen.until_changed(before, more=0.02)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -220,11 +220,13 @@ class DragPlacing:
     how : nothing; a point at its end (``ends``); points along it (``path``).
     ended : called at the end of a path.
     clicked : called with a view's tag where the left button is pressed, instead of all else that it does.
+    picture : it moves or enlarges the picture.
     """
 
     how: Literal["", "ends", "path"] = ""
     ended: Callable[[], None] = lambda: None
     clicked: Callable[[str], None] | None = None
+    picture: bool = False
 
 
 class _Area(RcaViewAdapter):
@@ -285,7 +287,7 @@ class _Area(RcaViewAdapter):
 
     def _let_go(self, released: str) -> None:
         """Free what zoomed or moved the picture: else it keeps all further moves of the mouse to itself."""
-        if not released.startswith("Left"):
+        if not released.startswith("Left") or self._drag.picture:
             for event in (vtkCommand.LeaveEvent, vtkCommand.EnterEvent):
                 self.interactor.InvokeEvent(event)
 
@@ -403,6 +405,13 @@ class RemoteViews:
         """Let a drag place points; see ``DragPlacing``."""
         for factory in self._factories:
             factory.drag.how, factory.drag.ended = how, ended
+
+    def drag_picture(self, how: str, views: Iterable[Any]) -> None:
+        """Let a drag with the left button move or enlarge the picture; see ``drag_with_left_button``."""
+        for factory in self._factories:
+            factory.drag.picture = how in ("move", "zoom")
+        for view in views:
+            drag_with_left_button(view, how)
 
     def take_clicks(self, clicked: Callable[[str], None] | None) -> None:
         """Call a function with the view that is clicked, instead of what clicks do; None for as usual."""

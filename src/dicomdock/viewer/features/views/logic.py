@@ -13,7 +13,7 @@ from trame_slicer.core import LayoutManager
 
 from dicomdock.imaging.geometry import Plane, Window
 from dicomdock.imaging.geometry.projection import opposite
-from dicomdock.viewer.engine import drag_with_left_button, remote_views
+from dicomdock.viewer.engine import remote_views
 from dicomdock.viewer.features.layout.layouts import (
     AXIAL,
     BACKGROUND,
@@ -353,8 +353,7 @@ class Views:
         }
         node.SetAttribute(WINDOW_MODE, "Rectangle" if does == "region" else "Adjust")
         node.SetCurrentInteractionMode(modes.get(does, vtkMRMLInteractionNode.ViewTransform))
-        for view in self.slices():
-            drag_with_left_button(view, does)
+        self._remote.drag_picture(does, self.slices())
 
     def _left_chosen(self, _: str) -> None:
         if self._interaction == "window":
