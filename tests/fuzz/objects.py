@@ -60,14 +60,11 @@ def headers(folder: Path) -> Target:
         found = part10.read_header(data[: part10.HEAD], len(data), lambda: nullcontext(data), WANTED)
         with suppress(DicomdockError):
             found.resource()
-        for row in (
-            mapping.study_row,
-            mapping.series_row,
-            mapping.instance_row,
-            mapping.patient_row,
-            mapping.patient_id_of,
-        ):
+        for row in (mapping.study_row, mapping.series_row, mapping.instance_row):
             row(found)
+        mapping.study_columns(found, mapping.STUDY_TAGS)
+        for keyword in mapping.STUDY_TAGS:
+            mapping.study_text_of(found, keyword)
 
     def metadata(data: bytes) -> None:
         dataset = read_dataset(BytesIO(data), pixels=False)
