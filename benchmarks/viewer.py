@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -81,9 +81,9 @@ def section(here: Place) -> str:
 def _opening(here: Place, browser: Browser, series: Series) -> dict[str, tuple[list[float], float]]:
     first, whole = [], []
     for number in range(ROUNDS + 1):
-        with _warm(here, browser, f"viewer-opening{number}") as (dock, page):
+        with warm(here, browser, f"viewer-opening{number}") as (dock, page):
             began = time.perf_counter()
-            _click(here, dock, page, series)
+            click(here, dock, page, series)
             page.wait_for_function(IMAGE, polling=20, timeout=PATIENCE)
             shown = time.perf_counter() - began
             page.wait_for_function(
@@ -99,8 +99,8 @@ def _opening(here: Place, browser: Browser, series: Series) -> dict[str, tuple[l
 
 
 def _using(here: Place, browser: Browser, series: Series) -> dict[str, tuple[list[float], float]]:
-    with _warm(here, browser, "viewer-using") as (dock, page):
-        _click(here, dock, page, series)
+    with warm(here, browser, "viewer-using") as (dock, page):
+        click(here, dock, page, series)
         page.wait_for_function("window.trame?.state?.state?.complete === true", timeout=PATIENCE)
         until_quiet(dock)  # the next spare has started
         screen = Screen(page)
@@ -183,7 +183,7 @@ def _pulled(here: Place, name: str) -> float:
 
 
 @contextmanager
-def _warm(here: Place, browser: Browser, name: str) -> Iterator[tuple[RunningDock, Page]]:
+def warm(here: Place, browser: Browser, name: str) -> Iterator[tuple[RunningDock, Page]]:
     """Run a dock that has a spare viewer, with its page in sight."""
     home = here.empty(name) / "home"
     with running(home, env=ENVIRONMENT, viewer=True) as dock:
@@ -201,7 +201,7 @@ def _warm(here: Place, browser: Browser, name: str) -> Iterator[tuple[RunningDoc
         context.close()
 
 
-def _click(here: Place, dock: RunningDock, page: Page, series: Series) -> None:
+def click(here: Place, dock: RunningDock, page: Page, series: Series) -> None:
     """Follow a link to a series, into the viewer."""
     place = series.resource
     link = f"slicer://viewer/?studyUID={place.study}&seriesUID={place.series}"
@@ -224,6 +224,16 @@ def viewers_of(dock: RunningDock) -> list[int]:
         family = {pid for pid, parent in parents.items() if parent in family}
         found |= family & viewers
     return sorted(found)
+
+
+def memory_of(processes: Iterable[int]) -> float:
+    """Give the memory of processes in MB, what several of them share counted once."""
+    total = 0
+    for pid in processes:
+        with suppress(OSError):  # it has ended
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total / 1000
 
 
 def until_quiet(dock: RunningDock, *, patience: float = 90) -> None:

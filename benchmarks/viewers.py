@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from tests.dock.using import keep, open_at, rows
 
 from benchmarks.place import Place
 from benchmarks.rounds import goals_table
-from benchmarks.viewer import ENVIRONMENT, IMAGE, PATIENCE, until_quiet, viewers_of
+from benchmarks.viewer import ENVIRONMENT, IMAGE, PATIENCE, memory_of, until_quiet, viewers_of
 
 STUDIES = 10
 SLICES, SIDE = 60, 512  # 31 MB a study
@@ -62,7 +61,7 @@ def one_after_another(home: Path, browser: Browser) -> dict[str, tuple[list[floa
             seconds.append(time.perf_counter() - began)
             page.wait_for_function("window.trame?.state?.state?.complete === true", timeout=PATIENCE)
             page.wait_for_timeout(1000 * LOOK)
-            resident.append(sum(_memory(pid) for pid in (dock.pid, *viewers_of(dock))) / 1e6)
+            resident.append(memory_of((dock.pid, *viewers_of(dock))))
         context.close()
     slower = max(seconds[1:]) / seconds[0]
     return {
@@ -72,12 +71,3 @@ def one_after_another(home: Path, browser: Browser) -> dict[str, tuple[list[floa
         "memory of dock and viewers while each is seen, MB": (resident, RESIDENT),
         "the most of it, MB": ([max(resident)], RESIDENT),
     }
-
-
-def _memory(pid: int) -> int:
-    """Give the bytes of memory of a process, with its share of what several processes have."""
-    try:
-        found = re.search(r"^Pss: +([0-9]+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
-    except OSError:
-        return 0
-    return int(found[1]) * 1024 if found else 0
