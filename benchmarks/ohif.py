@@ -8,7 +8,6 @@ rest on to the server.
 
 from __future__ import annotations
 
-import argparse
 import base64
 import json
 import shutil
@@ -26,7 +25,7 @@ from tests import chromium
 from tests.servers import nginx
 
 from benchmarks.place import Place, Series, place
-from benchmarks.rounds import FULL, SMOKE
+from benchmarks.rounds import FULL
 from benchmarks.viewer import PATIENCE, click, memory_of, until_quiet, viewers_of, warm
 
 VERSION = "3.12.0"
@@ -131,7 +130,7 @@ def section(here: Place, site: Path) -> str:
         ) as address,
         sync_playwright() as playwright,
     ):
-        for number in range((here.effort.rounds or ROUNDS) + 1):  # the first round warms the disk
+        for number in range(ROUNDS + 1):  # the first round warms the disk
             browser = chromium.start(playwright.chromium, "--enable-unsafe-swiftshader")
             theirs = _theirs(browser, f"{address}/viewer?StudyInstanceUIDs={series.resource.study}")
             browser.close()
@@ -201,17 +200,10 @@ def _browser_processes(browser: Browser) -> list[int]:
 
 def main() -> None:
     """Take OHIF, measure, and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--smoke", action="store_true", help="on little data: does it run?")
-    small = parser.parse_args().smoke
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        if shutil.which("npm") is None or nginx.missing():
-            sys.exit("npm and nginx are needed.")
-        with place(folder, SMOKE if small else FULL) as here:
-            print(section(here, fetch(folder)))
+    if shutil.which("npm") is None or nginx.missing():
+        sys.exit("npm and nginx are needed.")
+    with tempfile.TemporaryDirectory() as name, place(Path(name), FULL) as here:
+        print(section(here, fetch(Path(name))))
 
 
 if __name__ == "__main__":
