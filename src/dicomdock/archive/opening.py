@@ -151,9 +151,9 @@ def _see_that_it_is_mounted(files: Files, seen: Path) -> None:
         It is empty, and no mount point: what is stored there would be hidden once the disk is mounted.
     """
     if files.folder.is_mount():
-        if not files.storage.is_empty():
+        if has_studies(files):
             _remember(seen, files.folder)
-    elif str(files.folder) in _remembered(seen) and files.storage.is_empty():
+    elif str(files.folder) in _remembered(seen) and not has_studies(files):
         raise ArchiveError(
             f"The archive's folder {files.folder} is empty, and was a disk of its own when instances were "
             "stored there: it is not mounted.",
@@ -167,7 +167,7 @@ def _warn_of_none(files: Files, index: Index) -> None:
     It is not an error: whoever lost the files begins with an empty folder, and retrieves them into it. Where
     it is known to have been a mount point, ``_see_that_it_is_mounted`` has raised one.
     """
-    if files.objects is not None or not files.storage.is_empty():
+    if files.objects is not None or has_studies(files):
         return
     with index.reading() as connection:
         row = connection.first('SELECT COALESCE(SUM("NumberOfStudyRelatedInstances"), 0) FROM study')

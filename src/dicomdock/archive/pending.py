@@ -264,18 +264,14 @@ def _let_others_deviate(
 ) -> None:
     """Note what a study's series state before the study is described by the header of a replaced instance."""
     for deviation in DEVIATIONS:
-        table, key = deviation.table, deviation.key
-        columns = [column.name for column in table.columns if column.name != "series"]
+        table, key, columns = deviation.table, deviation.key, deviation.columns
         names = ", ".join(study[name].quoted for name in columns)
         stored = connection.first(f"SELECT {names} FROM study WHERE id = ?", study_id)
         assert stored is not None
         own: Row = dict(zip(columns, stored, strict=True))
         if own[key] in ("", study_text_of(header, key)):
             continue
-        otherwise = f"SELECT 1 FROM {table.name} WHERE {table.name}.series = series.id"
-        found = connection.column(
-            f"SELECT id FROM series WHERE study = ? AND NOT EXISTS ({otherwise})", study_id
-        )
+        found = connection.column(deviation.own_series, study_id)
         rows = [table.values({**own, "series": number}) for number in found if number not in replaced]
         connection.execute_many(table.insert_or_pass, rows)
 

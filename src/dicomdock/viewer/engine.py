@@ -82,7 +82,7 @@ def turn_camera(view: Any, degrees: float) -> None:
     camera.OrthogonalizeViewUp()
 
 
-def drag_with_left_button(view: Any, how: str) -> None:
+def _drag_with_left_button(view: Any, how: str) -> None:
     """Let a drag with the left button move (``move``) or enlarge (``zoom``) the picture of a slice view.
 
     Anything else leaves it to the interaction mode. Points of a measurement can always be dragged.
@@ -212,15 +212,15 @@ class _RemoteView:
 
 
 @dataclass
-class DragPlacing:
-    """What a drag with the left button places, beside the point that its beginning does.
+class LeftButton:
+    """What a drag or click with the left button does, beside what the engine makes of it.
 
     Parameters
     ----------
-    how : nothing; a point at its end (``ends``); points along it (``path``).
+    how : what a drag places: nothing; a point at its end (``ends``); points along it (``path``).
     ended : called at the end of a path.
     clicked : called with a view's tag where the left button is pressed, instead of all else that it does.
-    picture : it moves or enlarges the picture.
+    picture : a drag moves or enlarges the picture.
     """
 
     how: Literal["", "ends", "path"] = ""
@@ -233,7 +233,7 @@ class _Area(RcaViewAdapter):
     """Takes what the mouse does in a view."""
 
     def __init__(
-        self, view: Any, window: RcaWindow, tag: str, scheduler: FrameScheduler, drag: DragPlacing
+        self, view: Any, window: RcaWindow, tag: str, scheduler: FrameScheduler, drag: LeftButton
     ) -> None:
         super().__init__(window, tag, scheduler=scheduler, do_schedule_render_on_interaction=False)
         self.interactor = view.interactor()
@@ -315,7 +315,7 @@ class RemoteViewFactory(IViewFactory):
     def __init__(self, server: Any, make: Any, view_type: ViewType, overlay: Overlay) -> None:
         super().__init__()
         self._server, self._make, self._type, self._overlay = server, make, view_type, overlay
-        self.drag = DragPlacing()
+        self.drag = LeftButton()
 
     def can_create_view(self, view: ViewLayoutDefinition) -> bool:
         """Return whether a view is of this factory's type."""
@@ -402,16 +402,16 @@ class RemoteViews:
         return {tag: state for factory in self._factories for tag, state in factory.states().items()}
 
     def drag_places(self, how: Literal["", "ends", "path"], ended: Callable[[], None]) -> None:
-        """Let a drag place points; see ``DragPlacing``."""
+        """Let a drag place points; see ``LeftButton``."""
         for factory in self._factories:
             factory.drag.how, factory.drag.ended = how, ended
 
     def drag_picture(self, how: str, views: Iterable[Any]) -> None:
-        """Let a drag with the left button move or enlarge the picture; see ``drag_with_left_button``."""
+        """Let a drag with the left button move or enlarge the picture; see ``_drag_with_left_button``."""
         for factory in self._factories:
             factory.drag.picture = how in ("move", "zoom")
         for view in views:
-            drag_with_left_button(view, how)
+            _drag_with_left_button(view, how)
 
     def take_clicks(self, clicked: Callable[[str], None] | None) -> None:
         """Call a function with the view that is clicked, instead of what clicks do; None for as usual."""

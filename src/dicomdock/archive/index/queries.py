@@ -217,12 +217,9 @@ def remove_rows(connection: Connection, storage: Storage, resource: Resource) ->
 
 def _let_follow(connection: Connection, study_id: int, deviation: Deviation) -> None:
     """Return a study what its series state where none of them states the study's own any more."""
-    table = deviation.table
-    otherwise = f"SELECT 1 FROM {table.name} WHERE {table.name}.series = series.id"
-    own = f"SELECT id FROM series WHERE study = ? AND NOT EXISTS ({otherwise}) LIMIT 1"
-    if connection.first(own, study_id) is not None:
+    if connection.first(f"{deviation.own_series} LIMIT 1", study_id) is not None:
         return
-    names = [column.name for column in table.columns if column.name != "series"]
+    table, names = deviation.table, deviation.columns
     columns = ", ".join(table.qualified(table[name]) for name in names)
     row = connection.first(
         f"""

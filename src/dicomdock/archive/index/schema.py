@@ -292,6 +292,18 @@ class Deviation:
     key: str
     keywords: tuple[str, ...]
 
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns of what is stated, which ``study`` has too."""
+        return [column.name for column in self.table.columns if column.name != "series"]
+
+    @property
+    def own_series(self) -> str:
+        """SQL for the ids of a study's series that state nothing else than the study."""
+        name = self.table.name
+        otherwise = f"SELECT 1 FROM {name} WHERE {name}.series = series.id"
+        return f"SELECT id FROM series WHERE study = ? AND NOT EXISTS ({otherwise})"
+
 
 DEVIATIONS = (
     Deviation(patient, "PatientID", PATIENT_KEYWORDS),

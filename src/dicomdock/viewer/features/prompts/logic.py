@@ -43,7 +43,7 @@ DRAGS: dict[Kind, Literal["", "ends", "path"]] = {
     "scribble": "path",
     "lasso": "path",
 }
-"""What a drag places; see ``DragPlacing``."""
+"""What a drag places; see ``LeftButton``."""
 TITLES: dict[Kind, str] = {"point": "Point", "box": "Box", "scribble": "Scribble", "lasso": "Lasso"}
 POSITIVE, NEGATIVE = (0.35, 0.9, 0.45), (0.95, 0.4, 0.35)  # colours of what is being drawn
 
