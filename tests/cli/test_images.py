@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import resource
-
 import nibabel as nib
 import numpy as np
 import pytest
 from tests.builders import write
 from tests.imaging.scans import AXIAL, scan
+from tests.machine import processor_time
 
 from dicomdock.archive import Archive
 from dicomdock.dicom.resource import Resource
@@ -166,14 +165,6 @@ def test_a_large_label_map_takes_seconds(process, run, tmp_path):
     array[((k - 100) / 80) ** 2 + ((j - 256) / 150) ** 2 + ((i - 200) / 120) ** 2 < 1] = 1
     array[((k - 120) / 50) ** 2 + ((j - 200) / 60) ** 2 + ((i - 380) / 80) ** 2 < 1] = 2
     path = label_map(tmp_path / "labels.nii.gz", array)
-    best = np.inf
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with processor_time(at_most=10):
         ran = process("import", path, "--segments-of", f"{made[0].study}/{made[0].series}")
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert ran.code == 0, ran.err
-        # Processor time of the whole process, which other work on the machine stretches less than the clock.
-        best = min(best, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
-        if best < 5:
-            break
-    assert best < 5
+    assert ran.code == 0, ran.err

@@ -24,9 +24,9 @@ from random import Random
 from dicomdock.errors import DicomdockError
 from tests.fuzz import elements
 from tests.fuzz.targets import Target, input_of, make
+from tests.machine import slowness
 
-SECONDS = 5.0  # of processor time, for one input, on a machine that is not slower than this:
-OBJECTS, MADE = 200_000, 0.07  # that are made, and the seconds that they take
+SECONDS = 5.0  # of processor time, for one input, on a machine that is not a slow one
 MEMORY = 500 << 20  # bytes that one input may add to the process
 PATIENCE = 200.0  # seconds of the clock until an input counts as a hang, on any machine
 SPACE = 8 << 30  # bytes of address space
@@ -89,23 +89,9 @@ def _read(read: Callable[[bytes], object], data: bytes) -> dict[str, str] | None
     seconds = time.process_time() - before
     if found is None and used > MEMORY:
         found = {"kind": "memory", "where": f"{used >> 20} MB", "text": ""}
-    if found is None and seconds > SECONDS and seconds > SECONDS * _slowness():
+    if found is None and seconds > SECONDS and seconds > SECONDS * slowness():
         found = {"kind": "time", "where": f"{seconds:.1f} s", "text": ""}
     return found
-
-
-class _Object:
-    def __init__(self, number: int) -> None:
-        self.number, self.listed = number, [number]
-        self.known: dict[int, int] = {}
-
-
-def _slowness() -> float:
-    """Return how many times as long this machine takes now: shared ones differ by more than two."""
-    before = time.process_time()
-    for number in range(OBJECTS):
-        _Object(number)
-    return max(1.0, (time.process_time() - before) / MADE)
 
 
 def _peak() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import resource
 import subprocess
 import sys
 import zlib
@@ -24,6 +23,7 @@ from dicomdock.imaging.segmentation import Segmentation, label_map
 from dicomdock.imaging.segmentation import mask as mask_module
 from dicomdock.imaging.segmentation.label_map import masks_of
 from dicomdock.imaging.segmentation.mask import Mask
+from tests.machine import processor_time
 
 NRRD = """NRRD0004
 type: {kind}
@@ -111,26 +111,28 @@ from dicomdock.imaging.formats.nrrd import segmentation_from_nrrd, volume_from_n
 from tests.imaging.test_claims import claims
 made = claims()
 assert max(map(len, made.values())) < 1 << 20
-before = resource.getrusage(resource.RUSAGE_SELF)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for name, data in made.items():
     for read in (volumes_from_nifti, segmentation_from_nifti, volume_from_nrrd, segmentation_from_nrrd):
         try:
             read(data)
         except DicomdockError as error:
             print(name, error)
-now = resource.getrusage(resource.RUSAGE_SELF)
-print(now.ru_maxrss - before.ru_maxrss, now.ru_utime + now.ru_stime - before.ru_utime - before.ru_stime)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
 @pytest.mark.slow
 def test_what_is_claimed_is_compared_with_what_is_there():
-    ran = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", CHILD], capture_output=True, text=True, check=True, timeout=120
-    )
-    used, seconds = ran.stdout.split()[-2:]
-    assert int(used) < 500 << 10
-    assert float(seconds) < 20  # for all of them
+    with processor_time(at_most=25):  # for all of them
+        ran = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", CHILD],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=300,
+        )
+    assert int(ran.stdout.split()[-1]) < 500 << 10
 
 
 def test_honest_files_of_any_packing_are_read():
@@ -234,9 +236,8 @@ def test_values_that_are_no_labels_are_refused(value):
 @pytest.mark.slow
 def test_many_scattered_labels_take_one_pass():
     labels = np.random.default_rng(0).permutation(65535 * 8).reshape(8, 255, 257) % 65535
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
-    with pytest.raises(GeometryError, match="scattered"):
-        masks_of(labels.astype(np.uint16))
     blocks = np.arange(65535, dtype=np.uint16).reshape(1, 255, 257).repeat(8, axis=0)
-    assert len(masks_of(blocks)) == 65534
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_utime - before < 5
+    with processor_time(at_most=5):
+        with pytest.raises(GeometryError, match="scattered"):
+            masks_of(labels.astype(np.uint16))
+        assert len(masks_of(blocks)) == 65534

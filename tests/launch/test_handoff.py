@@ -19,6 +19,7 @@ from dicomdock.errors import LaunchError
 from dicomdock.launch.handoff import Ack, AlreadyRunning, HandoffServer, NotRunning, send, show
 from dicomdock.launch.handoff.paths import MAX_SOCKET_PATH, run_folder, socket_path
 from dicomdock.launch.handoff.pipe import NamedPipe
+from tests.machine import slowness
 from tests.waiting import until
 
 LINK = "slicer://viewer/?studyUID=1.2&access_token=s3cr3t-T0ken&dicomweb_endpoint=https%3A%2F%2Fa.test"
@@ -250,7 +251,7 @@ def test_a_user_without_a_terminal_is_told_in_our_words(settings: Settings, tmp_
 
 @pytest.mark.slow
 def test_the_opener_is_quick(settings: Settings) -> None:
-    """Python itself is subtracted; the limit is 0.12 s of processor time."""
+    """Python itself is subtracted."""
 
     def best(*command: str) -> float:
         times = []
@@ -266,7 +267,7 @@ def test_the_opener_is_quick(settings: Settings) -> None:
         return min(times)
 
     with HandoffServer(settings, str):
-        assert best("-m", "dicomdock.launch.opener", LINK) - best("-c", "pass") < 0.12
+        assert best("-m", "dicomdock.launch.opener", LINK) - best("-c", "pass") < 0.12 * slowness()
 
 
 def test_the_opener_imports_nothing_heavy() -> None:
