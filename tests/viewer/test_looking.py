@@ -387,7 +387,7 @@ def test_two_series_of_one_patient_are_scrolled_to_the_same_place(
     screen.until(lambda: screen.slice()[0] == 11)
 
     def place(view: str) -> str:
-        return screen.words("bl", view).split("\n")[1]
+        return screen.words("bl", view).split("\n")[-1]
 
     screen.until(lambda: place("Other") == place("Red"))
 

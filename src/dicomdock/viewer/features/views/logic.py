@@ -37,6 +37,7 @@ from dicomdock.viewer.study import Study
 
 WINDOW_MODE = vtkMRMLWindowLevelWidget.GetInteractionNodeAdjustWindowLevelModeAttributeName()
 WARM_SIZE = (600, 400)  # pixels, about what a view will have
+ON_THEIR_WAY = "One image; the others are on their way"
 SAME_SCALE = 0.01  # part that the size of a fitted picture may differ by and still be the fitted one
 
 
@@ -499,9 +500,10 @@ class Views:
                 side = seen.side if seen is not None else ""
                 over = self._over if tag not in BESIDE else None
                 above = f"{over.node.GetName()}, {self._opacity} %" if over is not None else ""
-                text.tl = "\n".join(line for line in (plane, series, above, side) if line)
-                number = f"{at + 1} / {count}"
-                text.bl = f"{number}\n{view.get_slice_value():.1f} mm" if spatial else number
+                alone = ON_THEIR_WAY if shown.alone else ""
+                text.tl = "\n".join(line for line in (plane, series, alone, above, side) if line)
+                number = "" if shown.alone else f"{at + 1} / {count}"
+                text.bl = f"{number}\n{view.get_slice_value():.1f} mm".lstrip() if spatial else number
                 text.br = "\n".join(
                     window_text(one.window, one.unit) for one in self._layers(tag) if one.grey
                 )
