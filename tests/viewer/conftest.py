@@ -83,6 +83,7 @@ USUAL = {
     "crosshair": False,
     "lines": False,
     "left": "window",
+    "colours": "Grey",
     "words_shown": True,
     "overlays_shown": True,
     "playing": False,
