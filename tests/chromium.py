@@ -32,8 +32,8 @@ _OFF = (
     "WebUIOmniboxFullPopup",
     "WebUIOmniboxPopup",
 )
-# Without its stand-in for a graphics card, and with one thread to collect garbage, a page of the viewer takes a
-# tenth less of processors that are all in use.
+# Without its stand-in for a graphics card, and with one thread that collects garbage, a page of the viewer
+# takes a tenth less processor time.
 ARGUMENTS = (f"--disable-features={','.join(_OFF)}", "--disable-gpu", "--js-flags=--single-threaded-gc")
 
 
