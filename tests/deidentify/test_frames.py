@@ -19,6 +19,7 @@ from dicomdock.imaging.codecs import pixel_array
 from tests.builders import ct_series, encode
 from tests.deidentify.canaries import found
 from tests.deidentify.conftest import deidentified
+from tests.deidentify.test_colors import built
 
 CANARY = b"Q7FE00010Z"
 
@@ -31,8 +32,12 @@ def jpeg() -> bytes:
     file = io.BytesIO()
     exif = Image.Exif()
     exif[0x010E] = CANARY.decode()  # ImageDescription
-    Image.fromarray(picture()).save(file, "JPEG", comment=CANARY, exif=exif, quality=95)
-    return file.getvalue()
+    profile = built("LAB", False).replace(b"Quagmire", CANARY[:8])
+    Image.fromarray(picture()).save(
+        file, "JPEG", comment=CANARY, exif=exif, quality=95, icc_profile=profile + CANARY
+    )
+    thumbnail = b"\xff\xe0\x00\x0dJFXX\0" + CANARY[:6]
+    return file.getvalue()[:2] + thumbnail + file.getvalue()[2:] + CANARY * 2
 
 
 def jpeg_ls() -> bytes:
@@ -62,6 +67,7 @@ def test_no_comment_leaves_and_no_pixel_changes(syntax: str, frame: bytes) -> No
     assert found(data) == {CANARY}
     made = deidentified(data)
     assert found(made.data) == set()
+    assert CANARY[:6] not in made.data
     assert ("PixelData", "cleaned") in [(one.path, one.action) for one in made.changes]
     copy = dcmread(io.BytesIO(made.data))
     assert len(copy.PixelData) == len(dataset.PixelData)
@@ -71,9 +77,10 @@ def test_no_comment_leaves_and_no_pixel_changes(syntax: str, frame: bytes) -> No
 @given(st.binary(max_size=200), st.sampled_from([b"\xff\xd8", b"\xff\x4f"]))
 def test_any_bytes_are_walked_to_an_end_within_them(data: bytes, start: bytes) -> None:
     data = start + data
-    for first, last in _texts(data, 0, len(data)):
+    for first, last, text in _texts(data, 0, len(data)):
         assert 0 <= first <= last
         assert first <= len(data) + 6
+        assert len(text) == last - first
     item = b"\xfe\xff\x00\xe0" + len(data).to_bytes(4, "little") + data
     assert [*_fragments(item * 2)] == [(8, 8 + len(data)), (16 + len(data), 16 + 2 * len(data))]
 

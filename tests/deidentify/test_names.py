@@ -90,3 +90,36 @@ def test_terms_stay_where_a_patient_is_named_like_one() -> None:
     copy = dcmread(io.BytesIO(deidentified(encode(dataset)).data))
     assert copy.BodyPartExamined == "CHEST"
     assert copy.ImageType == ["ORIGINAL", "PRIMARY", "AXIAL"]
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("Wang^Wei=王^伟", ["王伟", "伟王", "王 伟", "给王伟的"]),
+        ("Hong^Gildong=洪^吉洞=홍^길동", ["홍길동", "길동님", "洪吉洞"]),
+        ("Yamada^Tarou=山田^太郎=ﾔﾏﾀﾞ^ﾀﾛｳ", ["ヤマダ", "やまだ", "ﾀﾛｳ様", "山田　太郎"]),
+        ("Müller^Zoë", ["MULLER", "Mueller", "Mu\u0308ller", "ZOEMUELLER"]),
+        ("Østergård^Bjørn", ["OSTERGARD", "Oestergaard", "bjorn"]),
+        ("Łukasz^Paweł", ["Lukasz", "PAWELLUKASZ"]),
+        ("Miller^Anne", ["MILLERANNE", "anne_miller", "AnneMiller2"]),
+    ],
+)
+def test_a_name_is_found_in_every_way_to_write_it(name: str, written: list[str]) -> None:
+    """Each in what equipment writes, which stays otherwise, and in code strings where it can stand there."""
+    for one in written:
+        dataset = ct_series(1)[0].dataset
+        dataset.SpecificCharacterSet = "ISO_IR 192"
+        dataset.PatientName, dataset.ManufacturerModelName = name, one
+        if one.isascii():
+            dataset.BodyPartExamined = one.upper()
+        made = deidentified(encode(dataset)).dataset
+        assert one not in str(made.get("ManufacturerModelName"))
+        assert one.upper() not in str(made.get("BodyPartExamined"))
+
+
+@pytest.mark.parametrize("written", ["19470713", "b. 13.07.1947", "07/13/1947", "1947-07-13", "MRN00471133X"])
+def test_a_date_of_birth_and_a_record_number_are_found_too(written: str) -> None:
+    dataset = ct_series(1)[0].dataset
+    dataset.PatientBirthDate, dataset.PatientID = "19470713", "mrn00471133"
+    dataset.ManufacturerModelName = written
+    assert "ManufacturerModelName" not in deidentified(encode(dataset)).dataset

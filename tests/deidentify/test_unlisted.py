@@ -114,3 +114,22 @@ def test_what_is_typed_into_a_code_string_goes() -> None:
                 assert made.get(keyword) in (None, "", "REMOVED")
     dataset.ScanOptions = typed["ScanOptions"]
     assert [*deidentified(encode(dataset)).dataset.ScanOptions] == ["FAST_GEMS", "REMOVED", "T2*", "REMOVED"]
+
+
+def test_uids_leave_in_no_text_and_no_code_string() -> None:
+    """But those of the standard, and all of them where the profile keeps UIDs."""
+    dataset = ct_series(1)[0].dataset
+    own = dataset.SOPInstanceUID
+    dataset.SoftwareVersions = f"made from {own}"
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", own]
+    concept = Dataset()
+    concept.URNCodeValue, concept.CodingSchemeDesignator, concept.CodeMeaning = f"urn:oid:{own}", "DCM", "of"
+    dataset.AnatomicRegionSequence = [concept]
+    dataset.ManufacturerModelName = "knows 1.2.840.10008.5.1.4.1.1.2, version 5.4.3.2.1.0"
+    dataset.RetrieveURL = f"https://pacs.example/studies/{own}"
+    data = encode(dataset)
+    made = deidentified(data)
+    assert own.encode() not in made.data
+    assert [*made.dataset.ImageType] == ["ORIGINAL", "PRIMARY", "REMOVED"]
+    assert made.dataset.ManufacturerModelName == dataset.ManufacturerModelName
+    assert deidentified(data, "basic,retain-uids").dataset.SoftwareVersions == dataset.SoftwareVersions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 
 def text(dataset: Dataset, keyword: str) -> str:
@@ -16,4 +17,4 @@ def texts(dataset: Dataset, keyword: str) -> list[str]:
     value = dataset.get(keyword)
     if value is None:
         return []
-    return [str(value)] if isinstance(value, str) else [str(one) for one in value]
+    return [str(one) for one in value] if isinstance(value, (list, tuple, MultiValue)) else [str(value)]

@@ -1,10 +1,12 @@
-"""Text beside the pixels: comments in JPEG and JPEG 2000 streams, and what lies behind the last frame.
+"""Text beside the pixels: comments in JPEG and JPEG 2000 streams, and what lies behind their end.
 
-What a comment says is overwritten where it stands, so that no length and no pixel changes.
+What a comment says is overwritten where it stands, so that no length and no pixel changes. So are
+thumbnails (JFIF), and what an ICC profile says in words.
 
 References
 ----------
-ISO/IEC 10918-1 §B.2.4 (COM, APPn); ISO/IEC 14495-1 §C.2; ISO/IEC 15444-1 §A.9.2 (COM); PS3.5 §A.4.
+ISO/IEC 10918-1 §B.2.4 (COM, APPn); ISO/IEC 10918-5 §10 (JFIF);
+ICC.1:2022 §B.4; ISO/IEC 14495-1 §C.2; ISO/IEC 15444-1 §A.9.2 (COM); PS3.5 §A.4.
 """
 
 from __future__ import annotations
@@ -16,12 +18,18 @@ from collections.abc import Iterator
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
+from dicomdock.deidentify import icc
+
 _ITEM = b"\xfe\xff\x00\xe0"
 _START, _START_2000 = b"\xff\xd8", b"\xff\x4f"
 _SCAN, _TILE = 0xDA, 0x90
 _COMMENT, _COMMENT_2000 = 0xFE, 0x64
-_APPLICATION = frozenset(range(0xE1, 0xF0)) - {0xE2, 0xE8, 0xEE}
-"""Application segments but those that say how colours are meant: JFIF, ICC profiles, SPIFF, Adobe."""
+_APPLICATION = range(0xE0, 0xF0)
+_COLORS = ((b"JFIF\0", 14), (b"Adobe", 12), (b"SPIFF\0", 30), (b"mrfx", 5))
+"""How application segments begin that say how colours are meant, and how much of them does."""
+
+_PROFILE = b"ICC_PROFILE\0\1\1"  # the first part of one; of those in several parts nothing stays
+_END = b"\xff\xd9"
 
 _WITHOUT_LENGTH = frozenset((0x01, 0xD8, 0xD9, *range(0xD0, 0xD8)))
 PIXEL_DATA = 0x7FE00010
@@ -34,12 +42,12 @@ def clean_comments(dataset: Dataset) -> bool:
     data = dataset[PIXEL_DATA].value
     if not isinstance(data, bytes):
         return False
-    spans = [span for start, end in _fragments(data) for span in _texts(data, start, end)]
-    if not any(data[first:last].strip(b" ") for first, last in spans):
-        return False
     changed = bytearray(data)
-    for first, last in spans:
-        changed[first:last] = b" " * (last - first)
+    for start, end in _fragments(data):
+        for first, last, text in _texts(data, start, end):
+            changed[first:last] = text
+    if changed == data:
+        return False
     element = DataElement(PIXEL_DATA, "OB", bytes(changed))
     element.is_undefined_length = True
     dataset[PIXEL_DATA] = element
@@ -69,8 +77,11 @@ def _fragments(data: bytes) -> Iterator[tuple[int, int]]:
         at += 8 + length
 
 
-def _texts(data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield where the comments of a stream begin and end, those before its first scan or tile."""
+def _texts(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, bytes]]:
+    """Yield where the texts of a stream begin and end, and what takes their place.
+
+    They are those before its first scan or tile, and all that lies behind its end.
+    """
     newer = data[start : start + 2] == _START_2000
     if not newer and data[start : start + 2] != _START:
         return
@@ -81,6 +92,9 @@ def _texts(data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
             at += 1
             continue
         if marker in (_SCAN, _TILE) and (marker == _TILE) == newer:
+            behind = data.rfind(_END, at, end) + len(_END)
+            if behind > at:  # else the stream goes on in another fragment
+                yield behind, end, bytes(end - behind)
             return
         if marker in _WITHOUT_LENGTH:
             at += 2
@@ -88,7 +102,23 @@ def _texts(data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
         (length,) = struct.unpack_from(">H", data, at + 2)
         last = min(at + 2 + length, end)
         if newer and marker == _COMMENT_2000:
-            yield at + 6, max(last, at + 6)  # behind what kind of text it is
-        elif not newer and (marker == _COMMENT or marker in _APPLICATION):
-            yield at + 4, max(last, at + 4)
+            yield _blank(at + 6, last)  # behind what kind of text it is
+        elif not newer and marker == _COMMENT:
+            yield _blank(at + 4, last)
+        elif not newer and marker in _APPLICATION:
+            yield _application(data, at + 4, last)
         at += 2 + max(2, length)
+
+
+def _application(data: bytes, first: int, last: int) -> tuple[int, int, bytes]:
+    content = data[first:last]
+    at = first + len(_PROFILE)
+    if content.startswith(_PROFILE) and (profile := icc.cleaned(data[at:last])) is not None:
+        return at, last, profile
+    kept = next((size for start, size in _COLORS if content.startswith(start)), 0)
+    return _blank(first + kept, last)
+
+
+def _blank(first: int, last: int) -> tuple[int, int, bytes]:
+    last = max(first, last)
+    return first, last, b" " * (last - first)

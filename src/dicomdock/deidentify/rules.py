@@ -90,7 +90,7 @@ class Rules:
 
     def _unlisted(self, tag: int, keyword: str, vr: str, parent: str) -> Rule:
         entry = get_entry(tag)
-        code = basic_action(keyword, vr, retired=bool(entry[3]))
+        code = basic_action(keyword, vr, parent, retired=bool(entry[3]))
         options = self.profile.options
         if code == "N":
             return _only("pass")

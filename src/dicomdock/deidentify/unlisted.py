@@ -11,6 +11,8 @@ PS3.15 §E.1.1, notes 2 and 3 (the list may not be sufficient; keeping only what
 
 from __future__ import annotations
 
+import re
+
 from dicomdock.deidentify.tables import words
 
 TEXT = frozenset({"LO", "SH", "LT", "ST", "UT", "UC", "UR"})
@@ -27,6 +29,12 @@ SCHEME_UIDS = frozenset(
 )
 PUBLIC_ROOTS = ("1.2.840.10008.", "2.16.840.1.113883.")
 """DICOM and HL7: UIDs of coding schemes and their parts below these are nobody's."""
+
+_UID = re.compile(r"(?<![\d.])[0-2](?:\.\d+){4,}")
+_SHORTEST_UID = 20  # characters; versions of software are shorter
+
+PIXELS = frozenset({"DoubleFloatPixelData", "FloatPixelData", "PixelData"})
+"""In sequences these are small copies of an image, such as icons, that nobody looks at before they leave."""
 
 ALWAYS_REMOVED = frozenset(
     {
@@ -52,13 +60,21 @@ def machine_binary() -> frozenset[str]:
     return words("machine_binary.txt")
 
 
-def basic_action(keyword: str, vr: str, *, retired: bool) -> str:
+def holds_uid(text: str) -> bool:
+    """Return whether a text holds a UID that is not one of the standard's or of HL7's."""
+    return any(
+        len(found[0]) >= _SHORTEST_UID and not found[0].startswith(PUBLIC_ROOTS)
+        for found in _UID.finditer(text)
+    )
+
+
+def basic_action(keyword: str, vr: str, parent: str, *, retired: bool) -> str:
     """Return the action code by which an attribute is treated that the table does not list.
 
     Besides the codes of the table: ``T`` keeps text that does not hold identifiers of the patient, ``W``
     keeps the words that are safe, ``N`` keeps what is not text and no bytes of unknown meaning.
     """
-    if keyword in ALWAYS_REMOVED:
+    if keyword in ALWAYS_REMOVED or (parent and keyword in PIXELS):
         return "X"
     if keyword == "TextValue":
         return "W"

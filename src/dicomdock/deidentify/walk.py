@@ -19,21 +19,22 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 
-from dicomdock.deidentify import dummies
+from dicomdock.deidentify import ages, dummies, icc
 from dicomdock.deidentify.codes import clean_code
 from dicomdock.deidentify.content import CONTENT_SEQUENCES, identifies
 from dicomdock.deidentify.descriptors import is_code, safe_words
 from dicomdock.deidentify.identity import Identity
 from dicomdock.deidentify.private import PrivateRules
-from dicomdock.deidentify.profile import CLEAN_STRUCTURED_CONTENT, RETAIN_SAFE_PRIVATE
+from dicomdock.deidentify.profile import CLEAN_STRUCTURED_CONTENT, RETAIN_SAFE_PRIVATE, RETAIN_UIDS
 from dicomdock.deidentify.pseudonyms import Pseudonyms, shifted
 from dicomdock.deidentify.report import Action, Change
 from dicomdock.deidentify.rules import Rule, Rules, Step
-from dicomdock.deidentify.unlisted import PUBLIC_ROOTS, SCHEME_UIDS, TEXT
+from dicomdock.deidentify.unlisted import PUBLIC_ROOTS, SCHEME_UIDS, TEXT, holds_uid
 from dicomdock.dicom.element_encoding import VALUE_BYTES
 
 _NUMBERS = re.compile(r"[\d\s+\-.eE\\\0]*")
-_TIMES = re.compile(r"[\d\s:.+\-YMWD\\\0]*")
+_TIMES = re.compile(r"[\d\s:.+\-\\\0]*")
+_ICC_PROFILE = 0x00282000
 _ESCAPE = 0x1B  # begins another character set (PS3.5 §6.1.2.5)
 _CODED = TEXT | {"CS", "PN"}
 _FLOATS = frozenset({"FL", "FD", "OF", "OD"})
@@ -123,8 +124,8 @@ class Walk:
                 return step, self._sequence(source[tag], name, keyword, numbers=numbers)
             if raw is not None and self._may_stay(_readable(source, raw, vr), vr):
                 return step, raw if _is_portable(raw) else source[tag]
-            if vr == "CS" and raw is not None and (codes := self._codes(_readable(source, raw, vr))):
-                return "words", DataElement(tag, vr, codes)
+            if raw is not None and (value := self._cleaned(source, tag, raw, vr)):
+                return "words", DataElement(tag, vr, value)
             step = rule.otherwise if rule.otherwise not in ("keep", "pass") else "remove"
         if step == "shift" and vr == "TM":
             return self._done(source, tag, vr, Rule("keep", rule.otherwise), name, keyword, numbers=numbers)
@@ -187,7 +188,9 @@ class Walk:
         In a tree with references by position such an item stays, as a text that says nothing.
         """
         found = [identifies(item, self.rules.tables, self.rules.profile.options) for item in items]
-        if any(found):
+        recoded = [ages.recoded(item) for item in items]
+        items = [new or old for new, old in zip(recoded, items, strict=True)]
+        if any(found) or any(recoded):
             self.changes.append(Change(path, "cleaned"))
         if not self.identity.positions:
             return [item for item, out in zip(items, found, strict=True) if not out]
@@ -221,6 +224,16 @@ class Walk:
             return uid
         return self.pseudonyms.uid(uid)
 
+    def _cleaned(self, source: Dataset, tag: BaseTag, raw: Element, vr: str) -> Any:
+        """Return what stays of a value that may not stay as it is; empty where nothing does."""
+        if vr == "CS":
+            return self._codes(_readable(source, raw, vr))
+        if vr == "AS":
+            return ages.shown(_text(raw.value))
+        if tag == _ICC_PROFILE and isinstance(raw.value, bytes):
+            return icc.cleaned(raw.value)
+        return None
+
     def _codes(self, element: Element) -> list[str]:
         """Return code strings with a dummy for each that is not one or names somebody; empty if all do."""
         values = [one.strip(" \0") for one in _text(element.value).split("\\")]
@@ -229,7 +242,14 @@ class Walk:
         return [one if self._is_code(one) else dummies.dummy("CS") for one in values]
 
     def _is_code(self, value: str) -> bool:
-        return is_code(value, self.identity.words) and not self.identity.is_named_in_code(value)
+        return (
+            is_code(value, self.identity.words)
+            and not self.identity.is_named_in_code(value)
+            and not self._holds_uid(value)
+        )
+
+    def _holds_uid(self, value: str) -> bool:
+        return RETAIN_UIDS not in self.rules.profile.options and holds_uid(value)
 
     def _may_stay(self, element: Element, vr: str) -> bool:
         """Return whether a value is what its attribute is for, and names nobody."""
@@ -237,14 +257,18 @@ class Walk:
         stated = element.VR or vr
         if stated in ("DS", "IS") or vr in ("DS", "IS"):
             return _NUMBERS.fullmatch(_text(value)) is not None
-        if vr in ("DA", "DT", "TM", "AS"):
+        if vr == "AS":
+            return ages.shown(_text(value)) == _text(value)
+        if vr in ("DA", "DT", "TM"):
             return _TIMES.fullmatch(_text(value)) is not None
         if stated in TEXT or stated == "PN" or vr in TEXT:
             if vr not in TEXT:  # text where the dictionary has none
                 return False
-            return not self.identity.is_named_in(_text(value))
+            return not self.identity.is_named_in(_text(value)) and not self._holds_uid(_text(value))
         if stated == "CS" or vr == "CS":
             return all(map(self._is_code, _text(value).split("\\")))
+        if element.tag == _ICC_PROFILE:
+            return False
         return not isinstance(value, bytes) or len(value) <= _most_bytes(element.tag, vr)
 
 
