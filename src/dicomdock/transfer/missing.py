@@ -74,16 +74,24 @@ def missing_sources(archive: Archive, resource: Resource) -> tuple[MissingSource
 
     Each series is named once. Images count as referring to nothing, and a broken file too.
     """
+    found: dict[Resource, MissingSource] = {}
+    for one in _referring(archive, resource):
+        for missing in _missing(archive, one):
+            known = found.setdefault(missing.series, missing)
+            named = dict.fromkeys((*known.instances, *missing.instances))
+            found[missing.series] = replace(known, instances=tuple(named))
+    return tuple(found.values())
+
+
+def _referring(archive: Archive, resource: Resource) -> Iterator[ArchivedInstance]:
+    """Return the instances that may refer to others, without reading series of images, which may be large."""
     from dicomdock.dicom.sop_classes import kind_of
 
-    found: dict[Resource, MissingSource] = {}
-    for one in archive.instances(resource):
-        if kind_of(one.sop_class_uid) in REFERRING:
-            for missing in _missing(archive, one):
-                known = found.setdefault(missing.series, missing)
-                named = dict.fromkeys((*known.instances, *missing.instances))
-                found[missing.series] = replace(known, instances=tuple(named))
-    return tuple(found.values())
+    for series, classes in archive.sop_classes(resource).items():
+        if not REFERRING.isdisjoint(map(kind_of, classes)):
+            for one in archive.instances(series if resource.instance is None else resource):
+                if kind_of(one.sop_class_uid) in REFERRING:
+                    yield one
 
 
 def locate(
