@@ -167,7 +167,14 @@ class NotAcceptable(TransactionError):
 
 
 class ServerFault(TransactionError):
-    """The server failed or is overloaded (5xx, 429), after all retries."""
+    """The server failed or is overloaded (5xx, 429), after all retries.
+
+    Attributes
+    ----------
+    retry_after : seconds after which the server wants to be asked again; None where it does not say.
+    """
+
+    retry_after: float | None = None
 
 
 class WireError(DicomdockError):

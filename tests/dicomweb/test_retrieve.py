@@ -69,17 +69,83 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("refusal", [400, 406, 415])
+REFUSALS = {
+    **dict.fromkeys((400, 405, 406, 410, 415, 500, 501, 502, 503, 504), ()),
+    429: (("Retry-After", "0"),),
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
 @pytest.mark.parametrize("form", FORMS)
-def test_a_refused_form_is_followed_by_the_next_and_what_worked_is_remembered(form, refusal, head, settings):
+def test_a_refused_form_is_followed_by_the_next_and_what_worked_is_remembered(
+    form, refusal, head, settings, quick_retries
+):
     single = form == "single part only"
-    server = Awkward(head, takes=FORMS[form], refusal=refusal, single=single)
+    real = Awkward(head, takes=FORMS[form], refusal=refusal, single=single)
+
+    def server(request):
+        answer = real(request)
+        return replace(answer, headers={**answer.headers, **dict(REFUSALS[refusal])})
+
     with client_of(server, settings) as client:
         assert received(client.retrieve(head[0].resource)) == [head[0].data]
-        first = len(server.asked)
+        first = len(real.asked)
         assert received(client.retrieve(head[1].resource)) == [head[1].data]
     assert first > 1
-    assert len(server.asked) == first + 1
+    assert len(real.asked) == first + 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_the_next_form_is_not_requested_before_the_server_wants_to_be_asked(
+    status, head, settings, monkeypatch
+):
+    waits = []
+    monkeypatch.setattr("dicomdock.web.transport.Http._pause", lambda _, seconds: waits.append(seconds))
+    real = Awkward(head)
+
+    def server(request):
+        answer = real(request)
+        if "transfer-syntax" in request.headers["Accept"]:
+            return Answer(status, b"", {"Retry-After": "7"})
+        return answer
+
+    with client_of(server, settings) as client:
+        assert received(client.retrieve(head[0].resource)) == [head[0].data]
+    refused_first = [request.headers["Accept"] for request in real.asked]
+    assert refused_first[:2] == [BEST, BEST]
+    assert "transfer-syntax" not in refused_first[-1]
+    assert waits == [7.0] * (sum("transfer-syntax" in accept for accept in refused_first) - 1)
+
+
+@pytest.mark.parametrize("busy", [429, 500, 502, 503, 504])
+def test_a_server_that_was_only_busy_still_sends_what_it_stored(busy, head, settings, quick_retries):
+    """It is done being busy when the last form is requested, in which it may rewrite what it has."""
+    real = Awkward(head)
+
+    def server(request):
+        answer = real(request)
+        return refused(busy) if len(real.asked) < 6 else answer
+
+    with client_of(server, settings) as client:
+        assert received(client.retrieve(head[0].resource)) == [head[0].data]
+        assert received(client.retrieve(head[1].resource)) == [head[1].data]
+    assert [request.headers["Accept"] for request in real.asked[-2:]] == [BEST, BEST]
+    assert real.asked[5].headers["Accept"] != BEST
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_of_a_form_that_works_a_failure_is_a_failure(status, head, settings, quick_retries):
+    real = Awkward(head)
+
+    def server(request):
+        answer = real(request)
+        return refused(status) if len(real.asked) > 1 else answer
+
+    with client_of(server, settings) as client:
+        assert received(client.retrieve(head[0].resource)) == [head[0].data]
+        with pytest.raises(ServerFault):
+            received(client.retrieve(head[1].resource))
+    assert {request.headers["Accept"] for request in real.asked} == {BEST}
 
 
 def test_when_no_form_is_taken_the_refusal_is_the_error(head, settings):

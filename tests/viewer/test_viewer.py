@@ -83,12 +83,23 @@ def test_an_axial_slice_looks_as_numpy_draws_it(screen: Screen) -> None:
     assert np.percentile(difference, 97) < 12
 
 
+def drawn_states(screen: Screen) -> tuple[int, int]:
+    """Give the numbers of what the two other planes show."""
+    states = screen.page.evaluate("() => window.trame.trigger('scene_states')")
+    return states["Yellow"], states["Green"]
+
+
 def test_the_wheel_and_keys_scroll(screen: Screen) -> None:
     screen.page.mouse.move(*screen.middle())
     screen.page.keyboard.press("Home")
     screen.wait("s.Red_at === 0")
+    others = drawn_states(screen)
     screen.page.mouse.wheel(0, -100)
     screen.wait("s.Red_at === 1")
+    assert drawn_states(screen) == others  # a view is not drawn because another one moves
+    for _ in range(4):
+        screen.page.mouse.wheel(0, -10)  # a touchpad's
+    screen.wait("s.Red_at === 2")
     screen.page.keyboard.press("End")
     screen.wait(f"s.Red_at === {SHAPE[0] - 1}")
     screen.page.mouse.move(*screen.middle("Green"))

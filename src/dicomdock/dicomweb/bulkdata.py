@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import urls
 from dicomdock.dicomweb.session import ABSENT, REFUSED, failure, is_refusal
-from dicomdock.errors import NotAcceptable, RemoteNotFound, TransactionError
+from dicomdock.errors import NotAcceptable, RemoteNotFound, ServerFault, TransactionError
 from dicomdock.sources import Part
 from dicomdock.web.media_type import MediaType
 from dicomdock.web.multipart.reader import read_parts
@@ -80,19 +80,27 @@ def _open(session: Session, path: str, accepts: Sequence[str], what: str) -> Ite
     error: TransactionError | None = None
     plain, _, query = path.partition("?")
     for accept in accepts:
-        response = session.http.request(
-            "GET",
-            session.address("retrieve", plain),
-            query=parse_qsl(query, keep_blank_values=True),
-            accept=accept,
-            allow=REFUSED | ABSENT,
-            what=what,
-        )
-        if response.status in ABSENT:
+        try:
+            response = session.http.request(
+                "GET",
+                session.address("retrieve", plain),
+                query=parse_qsl(query, keep_blank_values=True),
+                accept=accept,
+                allow=REFUSED | ABSENT,
+                what=what,
+                retries=0 if isinstance(error, ServerFault) else None,
+            )
+        except ServerFault as fault:
+            if fault.retry_after:
+                raise
+            error = error or fault
+            continue
+        if response.status == 404:
             raise failure(response, f"{session.name} has no such {what}")
-        if response.status not in REFUSED:
+        if response.status not in REFUSED | ABSENT:
             return _any_parts(response)
-        error = failure(response, f"{session.name} did not give the {what}")
+        refusal = failure(response, f"{session.name} did not give the {what}")  # closes the answer
+        error = error or refusal
     raise error or NotAcceptable(f"{session.name} has no form of {what} that dicomdock can read.")
 
 

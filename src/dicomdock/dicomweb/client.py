@@ -66,6 +66,7 @@ class Client(DicomSource):
     def wait_when_asked(self) -> None:
         """Wait from now on where the server answers with Retry-After, as transfers do; else tries are few."""
         self.session.http.wait_when_asked()
+        self.session.patient = True
 
     def search(self, query: Query) -> Iterator[Page]:
         """Find studies, series or instances."""

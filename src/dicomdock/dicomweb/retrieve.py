@@ -11,6 +11,7 @@ PS3.18 §10.4 (Retrieve), §8.7.3 (media types), §9 (URI service).
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,8 +23,16 @@ from dicomdock.dicom.resource import Level, Resource, resource_in
 from dicomdock.dicomweb import search
 from dicomdock.dicomweb.metadata import request_metadata
 from dicomdock.dicomweb.session import ABSENT, REFUSED, failure, is_refusal
-from dicomdock.errors import NotAcceptable, RemoteNotFound, TransactionError, UnsupportedByServer, WireError
+from dicomdock.errors import (
+    NotAcceptable,
+    RemoteNotFound,
+    ServerFault,
+    TransactionError,
+    UnsupportedByServer,
+    WireError,
+)
 from dicomdock.sources import DicomJson, Part, head_of, with_head
+from dicomdock.web.call import MAX_WAIT
 from dicomdock.web.content_encoding import GZIP_MAGIC, decoded
 from dicomdock.web.media_type import MediaType
 from dicomdock.web.multipart.reader import read_parts
@@ -160,36 +169,76 @@ def open_parts(session: Session, resource: Resource) -> Parts:
         The server refused every form; the first part was not received.
     """
     error: TransactionError | None = None
-    for index in _order(session, resource.level):
-        response = session.http.request(
-            "GET",
-            session.address("retrieve", resource.path),
-            accept=FORMS[index].accept,
-            allow=REFUSED | ABSENT,
-            what=f"the retrieval of {resource.level} {resource}",
-        )
-        if response.status in REFUSED | ABSENT:
-            has = "has no" if response.status in ABSENT else "did not give"
-            error = failure(response, f"{session.name} {has} {resource.level} {resource}")
-            if response.status in ABSENT:
-                raise error
-            continue
-        parts = _parts(session, response, resource)
+    known = resource.level in session.forms
+    order = _order(session, resource.level)
+    for place, index in enumerate(order):
         try:
-            first = next(parts)
-        except StopIteration:
-            error = RemoteNotFound(
-                f"{session.name} answered with no instance for {resource}.",
-                status=response.status,
-                url=response.url,
-            )
-            continue
-        except NotAcceptable as unreadable:
-            error = unreadable
-            continue
-        session.forms[resource.level] = index
-        return _chain(first, parts)
+            return _in_form(session, resource, index, retries=None if known else session.settings.retries)
+        except TransactionError as refusal:
+            if refusal.status == 404 or (known and refusal.status in ABSENT):
+                raise
+            error = refusal
+            if isinstance(refusal, ServerFault) and refusal.status not in ABSENT:
+                if known:
+                    raise
+                return _after_failure(session, resource, order[place:], refusal)
     raise error or NotAcceptable(f"{session.name} has no form of {resource} that dicomdock can read.")
+
+
+def _after_failure(session: Session, resource: Resource, forms: Sequence[int], fault: ServerFault) -> Parts:
+    """Request the other forms of a server that failed (429, 5xx) at the first of some.
+
+    That may be its way to refuse the form. Where another one works, the first is requested once more: a
+    server that was only busy must not get to send instances in a form that lets it rewrite them.
+    """
+    again, waited = fault.retry_after or 0.0, 0.0
+    for index in forms[1:]:
+        waited += again
+        if waited > MAX_WAIT:
+            break
+        try:
+            with contextlib.closing(_in_form(session, resource, index, retries=0, after=again)) as parts:
+                next(parts)  # what has not begun has nothing to close
+        except TransactionError as refusal:
+            if refusal.status == 404:
+                raise
+            again = (refusal.retry_after or 0.0) if isinstance(refusal, ServerFault) else 0.0
+            continue
+        with contextlib.suppress(TransactionError):
+            return _in_form(session, resource, forms[0], retries=0)
+        return _in_form(session, resource, index)
+    if session.patient and fault.retry_after is not None:
+        return _in_form(session, resource, forms[0])
+    raise fault
+
+
+def _in_form(
+    session: Session, resource: Resource, index: int, *, retries: int | None = None, after: float = 0.0
+) -> Parts:
+    """Request one form, and remember it where the server has it; see `Http.request` for the rest."""
+    response = session.http.request(
+        "GET",
+        session.address("retrieve", resource.path),
+        accept=FORMS[index].accept,
+        allow=REFUSED | ABSENT,
+        what=f"the retrieval of {resource.level} {resource}",
+        retries=retries,
+        after=after,
+    )
+    if response.status in REFUSED | ABSENT:
+        has = "has no" if response.status in ABSENT else "did not give"
+        raise failure(response, f"{session.name} {has} {resource.level} {resource}")
+    parts = _parts(session, response, resource)
+    try:
+        first = next(parts)
+    except StopIteration:
+        raise RemoteNotFound(
+            f"{session.name} answered with no instance for {resource}.",
+            status=response.status,
+            url=response.url,
+        ) from None
+    session.forms[resource.level] = index
+    return _chain(first, parts)
 
 
 def _chain(first: Part, rest: Parts) -> Parts:
@@ -290,8 +339,13 @@ def retrieve_by_uri(session: Session, resource: Resource, refusal: TransactionEr
     ----------
     PS3.18 §9.4.
     """
-    response = uri_request(session, resource, "application/dicom", (("transferSyntax", "*"),))
-    if response.status in REFUSED:
+    try:
+        response = uri_request(session, resource, "application/dicom", (("transferSyntax", "*"),))
+    except ServerFault as fault:
+        if fault.retry_after:
+            raise
+        response = uri_request(session, resource, "application/dicom", (), retries=0)
+    if response.status in (REFUSED | ABSENT) - {404}:
         response.discard()
         response = uri_request(session, resource, "application/dicom", ())
     if response.status in REFUSED | ABSENT:
@@ -304,7 +358,12 @@ def retrieve_by_uri(session: Session, resource: Resource, refusal: TransactionEr
 
 
 def uri_request(
-    session: Session, resource: Resource, kind: str, further: Sequence[tuple[str, str]]
+    session: Session,
+    resource: Resource,
+    kind: str,
+    further: Sequence[tuple[str, str]],
+    *,
+    retries: int | None = None,
 ) -> Response:
     """Request one instance in one media type by WADO-URI.
 
@@ -327,6 +386,7 @@ def uri_request(
         accept=kind,
         allow=REFUSED | ABSENT,
         what=f"the retrieval of instance {resource} by WADO-URI",
+        retries=retries,
     )
 
 

@@ -66,6 +66,7 @@ class Session:
     lists : keyword -> whether a list of several values was seen to find more than one of them.
     root_lists : level -> whether the list over all studies was seen not to be empty without reason.
     forms : level -> index of the retrieval form that worked (``retrieve.FORMS``).
+    patient : requests wait for as long as the server asks for by Retry-After.
     """
 
     http: Requests
@@ -77,6 +78,7 @@ class Session:
     lists: dict[str, bool] = field(default_factory=dict)
     root_lists: dict[str, bool] = field(default_factory=dict)
     forms: dict[str, int] = field(default_factory=dict)
+    patient: bool = False
     _gzip: bool = True
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 

@@ -108,6 +108,19 @@ def _drag_with_left_button(view: Any, how: str) -> None:
     )
 
 
+def leave_out_slice_models(views: Sequence[Any]) -> None:
+    """Let slice views take no notice of the models that show their slices in 3D.
+
+    A slice view never draws them, yet each would be drawn anew whenever another one moves.
+    """
+    models = [view._logic.GetSliceModelNode() for view in views]
+    for view in views:
+        group = view._displayable_manager_group
+        manager = group.GetDisplayableManagerByClassName("vtkMRMLModelSliceDisplayableManager")
+        for model in models:
+            manager.RemoveDisplayableNode(model)
+
+
 @contextmanager
 def rendered_once() -> Iterator[None]:
     """Build elements of a page without rendering each of them at its end.

@@ -33,11 +33,13 @@ class Call:
     request : what is asked, without what the login adds.
     what : what is being done, in words.
     escaped : every reserved character of the query is escaped.
+    retries : further tries at most after a status; None for as many as usual.
     """
 
     request: Request
     what: str
     escaped: bool
+    retries: int | None = None
     tries: int = 0
     redirects: int = 0
     refreshed: bool = False
@@ -89,13 +91,15 @@ class Call:
         retry_after : what the server answered of when to ask again; may be empty.
         patient : tries that the server asked for do not count.
         """
+        patient = patient and self.retries is None
+        retries = retries if self.retries is None else self.retries
         if self.safe:
             limit = min(retries, 1) if status == 500 else retries
             again = status in _RETRIED
         else:
             limit = retries
             again = status in _RETRIED_AFTER_SENDING
-        asked = _retry_after(retry_after)
+        asked = seconds_of(retry_after)
         if patient and again and asked is not None and status in _RETRIED_AFTER_SENDING:
             return min(max(asked, FIRST_WAIT), MAX_WAIT)
         if not again or self.tries >= limit:
@@ -108,7 +112,7 @@ def _back_off(tries: int) -> float:
     return min(MAX_WAIT, FIRST_WAIT * 2.0 ** (tries - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
 
 
-def _retry_after(text: str) -> float | None:
+def seconds_of(text: str) -> float | None:
     """Read a Retry-After in seconds or as a date; None where it is neither."""
     text = text.strip()
     if text.isascii() and text.isdigit():

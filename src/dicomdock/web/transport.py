@@ -30,7 +30,7 @@ from dicomdock.errors import (
 )
 from dicomdock.web import pool
 from dicomdock.web.auth import Auth
-from dicomdock.web.call import Call
+from dicomdock.web.call import Call, seconds_of
 from dicomdock.web.cookies import Cookies
 from dicomdock.web.digest import schemes
 from dicomdock.web.endpoint import Endpoint
@@ -90,6 +90,8 @@ class Requests(Protocol):
         allow: Container[int] = (),
         what: str = "",
         secrets: Sequence[str] = (),
+        retries: int | None = None,
+        after: float = 0.0,
     ) -> Response:
         """Send a request and return the answer, its body unread; see `Http.request`."""
         ...
@@ -163,6 +165,8 @@ class Http:
         allow: Container[int] = (),
         what: str = "",
         secrets: Sequence[str] = (),
+        retries: int | None = None,
+        after: float = 0.0,
     ) -> Response:
         """Send a request and return the answer, its body unread.
 
@@ -179,6 +183,9 @@ class Http:
         allow : statuses that are returned instead of raised.
         what : what is being done, in words for the error: ``the search for studies``.
         secrets : what of the request, beside its login, no error may repeat.
+        retries : further tries at most after these statuses, also where a hold is patient; None for as many
+            as usual.
+        after : seconds to wait first.
 
         Raises
         ------
@@ -204,7 +211,9 @@ class Http:
             if body.length is not None:
                 fields["Content-Length"] = str(body.length)
         request = Request(method, self._address(path, query), fields, body, tuple(secrets))
-        call = Call(request, what or f"{method} {path}", self._escape_query)
+        call = Call(request, what or f"{method} {path}", self._escape_query, retries)
+        if after:
+            self._pause(after)
         while True:
             if self._hold is not None and (held := self._hold.seconds):
                 self._pause(held)
@@ -404,7 +413,10 @@ class Http:
             kind = NotAcceptable
         elif status >= 500 or status in (408, 429):
             kind = ServerFault
-        return kind(words, status=status, url=response.url, body_excerpt=excerpt)
+        error = kind(words, status=status, url=response.url, body_excerpt=excerpt)
+        if isinstance(error, ServerFault):
+            error.retry_after = seconds_of(response.headers.get("Retry-After", ""))
+        return error
 
     def _pause(self, seconds: float) -> None:
         if self._stopped.wait(seconds):

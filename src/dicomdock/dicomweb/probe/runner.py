@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from dicomdock.dicomweb.client import Client
     from dicomdock.web.transport import Requests, Response
 
-MOST_REQUESTS: Final = 40
+MOST_REQUESTS: Final = 50
 MOST_WRITING: Final = 30  # eight of them at a server by the standard; the rest are for other forms and looks
 
 

@@ -13,7 +13,7 @@ from trame_slicer.core import LayoutManager
 
 from dicomdock.imaging.geometry import Plane, Window
 from dicomdock.imaging.geometry.projection import opposite
-from dicomdock.viewer.engine import remote_views
+from dicomdock.viewer.engine import leave_out_slice_models, remote_views
 from dicomdock.viewer.features.layout.layouts import (
     AXIAL,
     BACKGROUND,
@@ -75,6 +75,7 @@ class Views:
         self.layouts = LayoutManager(app.scene, app.view_manager, server)
         # All views are there before the segment editor's effects, which look for them when they are made.
         self.layouts.register_layout_dict(definitions())
+        leave_out_slice_models(self.slices())
         name = self.state.name
         self.state.bind_changes(
             {
