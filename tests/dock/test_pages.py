@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 from dicomdock.config.settings import Settings
 from tests.builders import Made, changed, ct_series
 from tests.dock.running import RunningDock, demonstrating, running
-from tests.dock.using import keep, open_at, rows, saved
+from tests.dock.using import keep, open_at, rows, saved, still
 from tests.servers.orthanc import Orthanc
 from tests.servers.process import free_port
 
@@ -208,13 +209,32 @@ def test_a_study_is_downloaded_and_shown_in_two_tabs(
         assert "Traceback" not in dock.log
 
 
+def readable(page: Page) -> None:
+    """See that the words of notes have contrast enough."""
+    still(page)  # what fades in has too little
+    assert not Axe().run(page, context=".q-notification").response["violations"]
+
+
 def test_a_server_that_is_away_is_explained(dock: RunningDock, page: Page):
+    page.emulate_media(color_scheme="dark")
     open_at(page, dock, "/servers")
+    page.get_by_test_id("save-server").click()
+    expect(page.get_by_test_id("trial-error")).to_contain_text("name")  # beside its field, not over the form
+    page.get_by_test_id("server-url").fill("not an address")
+    page.get_by_test_id("save-server").click()
+    expect(page.get_by_test_id("trial-error")).to_contain_text("not a web address")
+    expect(page.locator(".q-notification")).to_have_count(0)
     page.get_by_test_id("server-url").fill(f"http://127.0.0.1:{free_port()}/dicom-web")
     page.get_by_test_id("server-name").fill("away")
     page.get_by_test_id("save-server").click()
     expect(page.get_by_test_id("trial-error")).to_contain_text("127.0.0.1")
     page.get_by_test_id("save-anyway").click()
+    expect(page.get_by_test_id("server-away")).to_be_visible()
+    readable(page)
+    page.get_by_test_id("remove-away").click()
+    page.get_by_role("button", name="Undo").wait_for()
+    readable(page)
+    page.get_by_role("button", name="Undo").click()
     expect(page.get_by_test_id("server-away")).to_be_visible()
     page.goto(f"{dock.url}/?source=away")
     note = page.locator(".note.bad")

@@ -20,6 +20,7 @@ from dicomdock.dock.services.logins import FORMS, SignIns
 from dicomdock.dock.services.server_setup import Draft, ServerSetup, Trial
 from dicomdock.dock.services.servers import Servers
 from dicomdock.dock.services.threads import Run
+from dicomdock.errors import DicomdockError
 
 
 def page(services: Services, _: Visit) -> None:
@@ -252,6 +253,9 @@ class ServerForm:
             if trial.works:
                 await self._keep(replace(draft, profile=trial.profile))
                 return
+        except DicomdockError as error:
+            self._refuse(error)
+            return
         finally:
             self._save.enable()
         self._result.clear()
@@ -262,7 +266,16 @@ class ServerForm:
         self._anyway.set_visibility(not trial.wants_login)
 
     async def _keep_anyway(self) -> None:
-        await self._keep(await self._run(self._setup.check, self._draft()))
+        try:
+            await self._keep(await self._run(self._setup.check, self._draft()))
+        except DicomdockError as error:
+            self._refuse(error)
+
+    def _refuse(self, error: DicomdockError) -> None:
+        """Say in the form what is wrong with it, where the next attempt replaces it."""
+        self._result.clear()
+        with self._result:
+            ui.label(str(error)).classes("bad-text").props('data-testid="trial-error"')
 
     async def _keep(self, draft: Draft) -> None:
         where = await self._run(self._setup.save, draft)

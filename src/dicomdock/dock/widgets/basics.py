@@ -125,20 +125,22 @@ def say(
     seconds : how long it is shown.
     undo : what its Undo button does.
     """
+    ink = f"on-{_COLOURS[kind]}"  # else Quasar writes in white, on light grounds too
     options: dict[str, Any] = {
         "message": message,  # drawn by Quasar as text, never as markup
         "color": _COLOURS[kind],
+        "textColor": ink,
         "position": "bottom",
         "multiLine": len(message) > 80,
         "timeout": 0 if kind == "failure" else seconds * 1000,
-        "closeBtn": "Close" if kind == "failure" else False,
+        "actions": [{"label": "Close", "color": ink}] if kind == "failure" else [],
     }
     shown = json.dumps(options)
     if undo is not None:
         waiting: dict[str, Callable[..., Any]] = ui.context.client.storage.setdefault(_UNDO, {})
         number = str(len(waiting))
         waiting[number] = undo
-        button = f"{{label: 'Undo', handler: () => emitEvent('{_UNDO}', '{number}')}}"
+        button = f"{{label: 'Undo', color: '{ink}', handler: () => emitEvent('{_UNDO}', '{number}')}}"
         ui.run_javascript(f"Quasar.Notify.create({{...{shown}, actions: [{button}]}})")
     else:
         ui.run_javascript(f"Quasar.Notify.create({shown})")
