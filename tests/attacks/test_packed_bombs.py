@@ -1,4 +1,4 @@
-"""Small files that claim to be large ones, or lead elsewhere: zip members, DICOMDIRs, links, pipes, Parquet tables."""
+"""Small files that claim to be large ones, or lead elsewhere: zip members, DICOMDIRs, links, pipes."""
 
 from __future__ import annotations
 

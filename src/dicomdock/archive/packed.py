@@ -30,7 +30,7 @@ from dicomdock.sources import CHUNK
 UNPACKED: Final = 1 << 28  # bytes that any packed file may become, or ...
 RATIO: Final = 100  # ... so many times its own size
 MEMBERS: Final = 200_000  # files in one zip file
-LONGEST_DICOMDIR: Final = 64 << 20  # bytes; that of the largest medium, a Blu-ray disc, is shorter
+LONGEST_DICOMDIR: Final = 64 << 20  # bytes; enough for some 100,000 records
 DEPTH: Final = 64  # components of a name in a DICOMDIR; PS3.10 §8.5 has at most 8
 UNPACK_ERRORS: Final = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, UnicodeDecodeError),
