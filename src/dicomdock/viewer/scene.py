@@ -60,6 +60,7 @@ class ShownVolume:
     table : Slicer's node of its shades of grey, where these are not a straight line; None else.
     palette : ID of Slicer's node of the colours that it is shown in instead of shades of grey; may be empty.
     inverse : low values are shown bright; None for as the volume states.
+    alone : it is one image of a series whose other images are not known yet.
     """
 
     volume: Volume
@@ -68,6 +69,7 @@ class ShownVolume:
     table: Any = None
     palette: str = ""
     inverse: bool | None = None
+    alone: bool = False
 
     @property
     def grey(self) -> bool:
