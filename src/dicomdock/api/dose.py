@@ -9,11 +9,11 @@ from typing import Self
 from dicomdock.api import instances
 from dicomdock.api.home import Home
 from dicomdock.api.statistics import write_new
-from dicomdock.cohort.csv_text import csv_of
 from dicomdock.dicom.resource import Resource
 from dicomdock.imaging import dose as imaging
 from dicomdock.imaging.dose import DoseHistogram
 from dicomdock.imaging.dose.histogram import SHARES
+from dicomdock.imaging.formats.csv_text import csv_of
 from dicomdock.imaging.segmentation import Segmentation
 
 Cell = str | float | None

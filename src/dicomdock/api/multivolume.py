@@ -15,10 +15,10 @@ from dicomdock.api.instances import headers_of, paths_of
 from dicomdock.api.segmentation import Segmentation
 from dicomdock.api.statistics import Cell, write_new
 from dicomdock.api.volume import Volume, fill
-from dicomdock.cohort.csv_text import csv_of
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import GeometryError
 from dicomdock.imaging import multivolume as imaging
+from dicomdock.imaging.formats.csv_text import csv_of
 from dicomdock.imaging.geometry import split_series
 from dicomdock.imaging.parametric import ParametricMap, parametric_map_to_dicom
 from dicomdock.imaging.volume.volume import MAX_BYTES

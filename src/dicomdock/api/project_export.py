@@ -19,12 +19,12 @@ from dicomdock.api.project_changes import COLUMNS as CHANGES
 from dicomdock.api.project_changes import change_rows
 from dicomdock.api.segmentation import Segmentation, read
 from dicomdock.api.statistics import Cell, write_new
-from dicomdock.cohort.csv_text import csv_of
 from dicomdock.cohort.table import write_rows
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError, InvalidInput
 from dicomdock.imaging.attributes import text
 from dicomdock.imaging.authoring import Authorship, next_series_number, to_bytes
+from dicomdock.imaging.formats.csv_text import csv_of
 from dicomdock.imaging.measurements import Measurement, Report, Value, report_to_dicom
 from dicomdock.imaging.measurements.measurement import CUBIC_MILLIMETRE, VOLUME
 from dicomdock.project.model import Case, CaseState, Entry, Project, name_of

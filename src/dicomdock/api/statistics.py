@@ -11,12 +11,12 @@ from pydicom.dataset import Dataset
 from dicomdock.api.home import Home
 from dicomdock.api.instances import headers_of, paths_of, read_single
 from dicomdock.api.volume import fill, plan_named
-from dicomdock.cohort.csv_text import csv_of
 from dicomdock.cohort.table import arrow, parquet_of
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import GeometryError, InvalidInput
 from dicomdock.imaging.attributes import text
 from dicomdock.imaging.authoring import MOST_LETTERS
+from dicomdock.imaging.formats.csv_text import csv_of
 from dicomdock.imaging.geometry import VolumePlan, split_series
 from dicomdock.imaging.measurements import Report, report_to_dicom
 from dicomdock.imaging.segmentation import Segmentation, is_segmentation, segment_items

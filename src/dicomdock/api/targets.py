@@ -9,10 +9,10 @@ from pathlib import Path
 from dicomdock.api.home import Home
 from dicomdock.api.instances import found_in, paths_of, read
 from dicomdock.api.statistics import Cell, write_new
-from dicomdock.cohort.csv_text import csv_of
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
 from dicomdock.imaging import attributes
+from dicomdock.imaging.formats.csv_text import csv_of
 from dicomdock.imaging.measurements import read_report
 from dicomdock.imaging.measurements.targets import Targets, TimePoint, diameter_of, targets_of
 

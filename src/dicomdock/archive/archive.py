@@ -24,6 +24,7 @@ from dicomdock.archive.index.queries import (
     series_not_used_since,
     size_of,
     sizes_of,
+    sop_classes_of,
     summary_of,
 )
 from dicomdock.archive.metadata_cache import MetadataCache
@@ -124,6 +125,14 @@ class Archive:
         """List the instances of a resource by series and instance number; none is not an error."""
         with self._index.reading() as connection:
             return list(instances_of(connection, self._files.storage, resource))
+
+    def sop_classes(self, resource: Resource) -> dict[Resource, set[str]]:
+        """Return the SOP Class UIDs of each series of a resource, however many instances it has."""
+        found: dict[Resource, set[str]] = {}
+        with self._index.reading() as connection:
+            for study, series, sop_class in sop_classes_of(connection, resource):
+                found.setdefault(Resource(study, series), set()).add(sop_class)
+        return found
 
     def files(self, resource: Resource) -> Iterator[tuple[ArchivedInstance, Path]]:
         """Return the instances of a resource with their files, in the order of ``instances``.

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from dicomdock.cohort.csv_text import csv_of
 from dicomdock.cohort.state import Outcome
 from dicomdock.cohort.table import Cell, Item, facts_of, write_rows
 from dicomdock.cohort.task import TaskReport
 from dicomdock.config.home import write_private
 from dicomdock.errors import InvalidInput
+from dicomdock.imaging.formats.csv_text import csv_of
 
 _COLUMNS = ("StudyInstanceUID", "SeriesInstanceUID", "PatientID", "Modality", "SeriesDescription")
 _FACTS = ("state", "reason", "seconds")

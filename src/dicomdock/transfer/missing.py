@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from dicomdock.dicom.query import Query
@@ -19,6 +20,8 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DamagedInstances, GeometryError, InvalidInput
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dicomdock import federation
     from dicomdock.archive import Archive, ArchivedInstance
     from dicomdock.sources import JsonValue
@@ -71,16 +74,24 @@ def missing_sources(archive: Archive, resource: Resource) -> tuple[MissingSource
 
     Each series is named once. Images count as referring to nothing, and a broken file too.
     """
+    found: dict[Resource, MissingSource] = {}
+    for one in _referring(archive, resource):
+        for missing in _missing(archive, one):
+            known = found.setdefault(missing.series, missing)
+            named = dict.fromkeys((*known.instances, *missing.instances))
+            found[missing.series] = replace(known, instances=tuple(named))
+    return tuple(found.values())
+
+
+def _referring(archive: Archive, resource: Resource) -> Iterator[ArchivedInstance]:
+    """Return the instances that may refer to others, without reading series of images, which may be large."""
     from dicomdock.dicom.sop_classes import kind_of
 
-    found: dict[Resource, MissingSource] = {}
-    for one in archive.instances(resource):
-        if kind_of(one.sop_class_uid) in REFERRING:
-            for missing in _missing(archive, one):
-                known = found.setdefault(missing.series, missing)
-                named = dict.fromkeys((*known.instances, *missing.instances))
-                found[missing.series] = replace(known, instances=tuple(named))
-    return tuple(found.values())
+    for series, classes in archive.sop_classes(resource).items():
+        if not REFERRING.isdisjoint(map(kind_of, classes)):
+            for one in archive.instances(series if resource.instance is None else resource):
+                if kind_of(one.sop_class_uid) in REFERRING:
+                    yield one
 
 
 def locate(
@@ -112,21 +123,31 @@ def _holders(
 
 
 def _missing(archive: Archive, instance: ArchivedInstance) -> Iterator[MissingSource]:
-    from dicomdock.imaging.dataset import as_dataset
-    from dicomdock.imaging.references import references_of, studies_of_references
-
     try:
-        with archive.intact_path(instance).open("rb") as file:
-            header = as_dataset(file, pixels=False)
+        references = _references(archive.intact_path(instance), instance.digest)
     except (DamagedInstances, GeometryError, OSError):
         return
-    elsewhere = studies_of_references(header)
-    for uid, named in references_of(header).items():
+    for study, uid, named in references:
         try:
-            series = Resource(elsewhere.get(uid, instance.resource.study), uid)
+            series = Resource(study or instance.resource.study, uid)
         except InvalidInput:
             continue
         present = archive.present(series)
         lacking = tuple(one for one in named if one not in present)
         if lacking or not present:
             yield MissingSource(series, instance.resource, lacking)
+
+
+@lru_cache(maxsize=512)  # a viewer looks at all objects of its study again after each that it saves
+def _references(
+    path: Path,
+    digest: str,  # noqa: ARG001 - what is known is of these bytes
+) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    """Return study (may be empty), series and instances that a file of this digest refers to."""
+    from dicomdock.imaging.dataset import as_dataset
+    from dicomdock.imaging.references import references_of, studies_of_references
+
+    with path.open("rb") as file:
+        header = as_dataset(file, pixels=False)
+    studies = studies_of_references(header)
+    return tuple((studies.get(uid, ""), uid, named) for uid, named in references_of(header).items())

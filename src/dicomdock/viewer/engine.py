@@ -108,6 +108,20 @@ def _drag_with_left_button(view: Any, how: str) -> None:
     )
 
 
+def leave_out_other_slices(views: Sequence[Any]) -> None:
+    """Let slice views take no notice of the models that show the slices of others in 3D.
+
+    A slice view never draws these, yet each would be drawn anew whenever another one moves. Its own model
+    tells it of another window, and of other colours.
+    """
+    for view in views:
+        group = view._displayable_manager_group
+        manager = group.GetDisplayableManagerByClassName("vtkMRMLModelSliceDisplayableManager")
+        for other in views:
+            if other is not view:
+                manager.RemoveDisplayableNode(other._logic.GetSliceModelNode())
+
+
 @contextmanager
 def rendered_once() -> Iterator[None]:
     """Build elements of a page without rendering each of them at its end.

@@ -157,6 +157,14 @@ def size_of(connection: Connection, resource: Resource) -> int:
     return int(row[0]) if row else 0
 
 
+def sop_classes_of(connection: Connection, resource: Resource) -> list[tuple[str, str, str]]:
+    """Return Study and Series Instance UID and each SOP Class UID of the series of a resource."""
+    inside = within(resource)
+    names = 'study."StudyInstanceUID", series."SeriesInstanceUID", instance."SOPClassUID"'
+    wanted = f"SELECT DISTINCT {names} FROM {ALL_LEVELS} WHERE {inside.sql} ORDER BY 1, 2, 3"
+    return connection.all(wanted, *inside.values)
+
+
 def instances_of(
     connection: Connection, storage: Storage, resource: Resource | None, *, limit: int | None = None
 ) -> Iterator[ArchivedInstance]:

@@ -73,6 +73,32 @@
   window.addEventListener("pointerup", (event) => { if (held.delete(event.pointerId)) outstanding += 1; }, true);
   window.addEventListener("pointercancel", (event) => held.delete(event.pointerId), true);
 
+  // The wheel goes to the viewer at once: trame-rca would send four more messages about each notch, ten milliseconds
+  // apart, and keep the page drawing for most of a second after it. A touchpad's small movements add up to a notch.
+  const NOTCH = 40, LINE = 20; // pixels; the least that a mouse's wheel turns in any browser, and a line of text
+  let rolled = 0;
+  window.addEventListener("wheel", (event) => {
+    const area = event.target.closest?.(".remote-controlled-area");
+    const name = area?.closest("[data-view]")?.dataset.view;
+    if (!name || !window.trame?.client) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const by = event.deltaY * (event.deltaMode ? LINE : 1);
+    rolled = Math.sign(rolled) === -Math.sign(by) ? by : rolled + by;
+    if (Math.abs(rolled) < NOTCH) return;
+    const box = area.getBoundingClientRect();
+    const turn = {
+      type: "MouseWheel", spinY: Math.sign(rolled),
+      x: Math.round(event.clientX - box.left), y: Math.round(box.bottom - event.clientY), w: box.width, h: box.height,
+      shiftKey: Number(event.shiftKey), altKey: Number(event.altKey), ctrlKey: Number(event.ctrlKey), metaKey: Number(event.metaKey),
+    };
+    rolled = 0;
+    outstanding += 1;
+    // Without waiting for the answer to the one before, which takes its time on a distant line; the order stays.
+    const session = window.trame.client.getConnection().getSession();
+    session.call("trame.rca.event", [name, "viewer", turn]).catch(() => {}).then(released);
+  }, { capture: true, passive: false });
+
   // trame sends changed state only when no answer is outstanding, but a trigger at once: a button would act
   // before the value that was typed for it. So triggers wait for the state and the mouse, and keep their order.
   const MOST_TURNS = 300;

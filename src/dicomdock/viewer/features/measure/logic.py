@@ -11,11 +11,11 @@ import numpy as np
 import slicer
 
 from dicomdock.api.tool_points import LabelledPoint
-from dicomdock.cohort.csv_text import csv_of
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError, GeometryError
+from dicomdock.imaging.formats.csv_text import csv_of
 from dicomdock.imaging.measurements import (
     Calibration,
     Measurement,
