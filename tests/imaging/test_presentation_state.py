@@ -1,4 +1,4 @@
-"""Grayscale presentation states, with DCMTK as the other reader."""
+"""Presentation states of grey and of colour images, with DCMTK as the other reader."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from pathlib import Path
 import highdicom as hd
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageCms, ImageDraw
 from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.pixels.utils import pack_bits
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.authoring import to_bytes
@@ -34,7 +37,8 @@ from dicomdock.imaging.presentation_state import (
     simplified,
     window_on,
 )
-from tests.builders import Made, encode
+from dicomdock.imaging.terminology import to_cielab
+from tests.builders import Made, encode, image_series
 from tests.imaging.scans import check_with_dciodvfy, headers, scan
 
 SHAPE = (2, 40, 50)
@@ -143,6 +147,107 @@ def test_a_shutter_covers_what_lies_beyond_it(kind: str) -> None:
     assert differing <= (0 if kind == "box" else 60), f"{differing} pixels differ"
 
 
+def with_bitmap(written: Dataset, covered: np.ndarray, origin: tuple[int, int] = (1, 1)) -> Dataset:
+    """Give a state a bitmap shutter, packed by pydicom."""
+    written.ShutterShape, written.ShutterOverlayGroup = "BITMAP", 0x6000
+    written.ShutterPresentationValue = 0x8000
+    rows, columns = covered.shape
+    for element, vr, value in (
+        (0x0010, "US", rows),
+        (0x0011, "US", columns),
+        (0x0040, "CS", "G"),
+        (0x0050, "SS", [*origin]),
+        (0x0100, "US", 1),
+        (0x0102, "US", 0),
+        (0x3000, "OW", pack_bits(covered.astype(np.uint8).ravel())),
+    ):
+        written.add_new(0x60000000 | element, vr, value)
+    return written
+
+
+def test_a_bitmap_covers_where_it_is_1(tmp_path: Path) -> None:
+    """As DCMTK's source has it (its programs show no shutters); one over a part leaves the rest open."""
+    covered = np.random.default_rng(5).random(SHAPE[1:]) < 0.3
+    written = with_bitmap(presentation_state_to_dicom(STATE, headers(MADE)), covered)
+    check_with_dciodvfy(to_bytes(written), tmp_path)
+    state = read_presentation_state(to_bytes(written))
+    assert state.remarks == ()
+    plain = presented(replace(state, shutter=None), MADE[0].data)
+    assert np.array_equal(presented(state, MADE[0].data), np.where(covered, 128, plain))
+    part = with_bitmap(presentation_state_to_dicom(STATE, headers(MADE)), covered[:10, :20], (5, 9))
+    plain[4:14, 8:28][covered[:10, :20]] = 128
+    assert np.array_equal(presented(read_presentation_state(part), MADE[0].data), plain)
+    del written[0x60003000]
+    (remark,) = read_presentation_state(written).remarks
+    assert "without its bitmap" in remark
+
+
+def in_color() -> list[Made]:
+    """Make two images in colour, the second with its planes one after the other."""
+    made = image_series(2, sop_class=SecondaryCaptureImageStorage, modality="OT")
+    for planar, one in enumerate(made):
+        dataset = one.dataset
+        dataset.Rows, dataset.Columns = SHAPE[1:]
+        dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 3, "RGB"
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+        dataset.PixelRepresentation, dataset.PlanarConfiguration = 0, planar
+        dataset.PixelData = (COLORS.transpose(2, 0, 1) if planar else COLORS).tobytes()
+    return [Made(one.dataset, encode(one.dataset)) for one in made]
+
+
+COLORS = np.random.default_rng(4).integers(0, 256, (*SHAPE[1:], 3), np.uint8)
+
+
+def color_state(made: list[Made]) -> Dataset:
+    """Let highdicom write a state of images in colour: a shutter, a text and a quarter turn."""
+    sources = [one.dataset for one in made]
+    for one in sources:
+        one.AccessionNumber = one.get("AccessionNumber", "")
+    layer = hd.pr.GraphicLayer("LAYER", 1)
+    note = hd.pr.TextObject("polyp", "PIXEL", anchor_point=(20.0, 10.0))
+    written = hd.pr.ColorSoftcopyPresentationState(
+        sources,
+        *(hd.UID(), 1, hd.UID(), 1, "m", "m", "1", "1", "LABEL"),
+        graphic_annotations=[hd.pr.GraphicAnnotation(sources, layer, text_objects=[note])],
+        graphic_layers=[layer],
+        icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+        .tobytes()
+        .replace(b"mntr", b"spac"),
+    )
+    written.ShutterShape, written.CenterOfCircularShutter = "CIRCULAR", [18, 26]
+    written.RadiusOfCircularShutter = 12
+    written.ShutterPresentationColorCIELabValue = [*to_cielab((250, 20, 40))]
+    written.ImageRotation, written.ImageHorizontalFlip = 90, "N"
+    return written
+
+
+def test_a_state_of_images_in_color_is_applied() -> None:
+    """One that highdicom makes: colours as they are stored, shutter in its colour, area, annotations."""
+    made = in_color()
+    written = color_state(made)
+    state = read_presentation_state(to_bytes(written))
+    assert state.color
+    assert [one.text for one in state.notes] == ["polyp"]
+    row, column = np.mgrid[1 : SHAPE[1] + 1, 1 : SHAPE[2] + 1]
+    open_ = (row - 18) ** 2 + (column - 26) ** 2 <= 144
+    due = np.where(open_[..., None], COLORS, np.array([250, 20, 40], np.uint8))
+    for one in made:
+        shown = presented(state, one.data)
+        assert np.array_equal(shown, due)
+        turned = arranged(replace(state, areas=()), shown, one.instance)
+        assert np.array_equal(turned, np.rot90(due, -1))
+    (remark,) = state.remarks
+    assert "ICC profile" in remark
+    written.ColorSpace = "SRGB"
+    assert read_presentation_state(written).remarks == ()
+    with pytest.raises(GeometryError, match="read, not written"):
+        presentation_state_to_dicom(state, headers(made))
+    with pytest.raises(GeometryError, match="is for images in colour"):
+        presented(replace(state, images=STATE.images), MADE[0].data)
+    with pytest.raises(GeometryError, match="is for grey images"):
+        presented(replace(STATE, images=state.images), made[0].data)
+
+
 def test_what_a_state_has_and_is_not_applied_is_named() -> None:
     written = presentation_state_to_dicom(STATE, headers(MADE))
     written.MaskSubtractionSequence = []
@@ -201,7 +306,7 @@ def test_refusals() -> None:
     mixed = replace(STATE, images=(FIRST, Frame(other[0].instance)))
     with pytest.raises(GeometryError, match="differ in StudyInstanceUID"):
         presentation_state_to_dicom(mixed, headers([*MADE, *other]))
-    with pytest.raises(GeometryError, match="not a Grayscale Softcopy"):
+    with pytest.raises(GeometryError, match="not a Grayscale or Color Softcopy"):
         read_presentation_state(dcmread(BytesIO(MADE[0].data)))
 
 

@@ -83,6 +83,7 @@ USUAL = {
     "crosshair": False,
     "lines": False,
     "left": "window",
+    "colours": "Grey",
     "words_shown": True,
     "overlays_shown": True,
     "playing": False,
@@ -302,11 +303,9 @@ class Screen:
         return [at.locator(f".{edge}").inner_text() for edge in ("left", "right", "top", "bottom")]
 
     def slice(self, view: str = "Red") -> tuple[int, int]:
-        """Read which slice is shown, from 1, of how many."""
-        words = self.words("bl", view)
-        found = re.match(r"(\d+) / (\d+)", words)
-        assert found is not None, words
-        return int(found[1]), int(found[2])
+        """Read which slice is shown, from 1, of how many; zeros while it is not known how many there are."""
+        found = re.match(r"(\d+) / (\d+)", self.words("bl", view))
+        return (int(found[1]), int(found[2])) if found is not None else (0, 0)
 
     def wait(self, condition: str, seconds: float = SECONDS) -> None:
         """Wait for a condition on trame's state, in JavaScript: ``s.complete``."""

@@ -95,7 +95,7 @@ def test_what_lies_behind_an_image_s_own_shutter_is_covered() -> None:
     due = np.where((row - 30) ** 2 + (column - 20) ** 2 > 144, COVERED, 0)
     assert np.array_equal(loaded.overlays[k], due)
     assert not loaded.overlays[1 - k].any()
-    assert loaded.shutter_grey == 0x8000
+    assert loaded.shutter_color == (128, 128, 128)
 
 
 def test_the_middle_comes_first(settings: Settings) -> None:

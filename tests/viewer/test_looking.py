@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
+from pydicom.pixels import apply_color_lut
 from pydicom.uid import UltrasoundMultiFrameImageStorage, generate_uid
 
 from dicomdock.config.preferences import Preferences
@@ -236,6 +238,32 @@ def test_slices_are_reached_by_wheel_keys_and_slider(screen: Screen) -> None:
     screen.wait("s.Red_at === 21")
 
 
+def test_a_series_is_shown_in_a_palette_of_the_standard(screen: Screen, study: dict[str, list[Made]]) -> None:
+    screen.tool("window")
+    grey = screen.pixels().mean(axis=2)
+    screen.button("colours").select_option("Hot iron")
+    bar = screen.button("colour-bar-Red")
+    expect(bar).to_have_text(re.compile(r"^\s*299 HU\s*-100 HU\s*$"))
+    screen.wait("s.colours === 'Hot iron'")
+    due = apply_color_lut(grey.round().astype(np.uint8), palette="1.2.840.10008.1.5.1").astype(float)
+    seen = screen.pixels().astype(float)
+    # JPEG, which halves the resolution of colours, draws the edges of the box otherwise.
+    assert np.percentile(np.abs(seen - due).max(axis=2)[grey > 30], 80) < 12
+    assert np.median(np.abs(seen - due).max(axis=2)[grey > 30]) < 6
+    screen.show(study["sagittal"][0].series)
+    screen.wait("s.colours === 'Grey' && !s.colour_bar")
+    screen.show(study["ct"][0].series)
+    screen.wait("s.colours === 'Hot iron'")
+    screen.page.keyboard.press("Shift+R")
+    expect(bar).to_be_hidden()
+    assert difference_of_colours(screen.pixels()) < 4
+
+
+def difference_of_colours(pixels: np.ndarray) -> float:
+    """Give how far the colours of a picture differ from grey, in its middle."""
+    return float(np.median(np.ptp(pixels[100:-100, 100:-100].astype(float), axis=2)))
+
+
 def test_zoom_and_pan_are_put_back(screen: Screen) -> None:
     as_numpy_draws_it(screen)
     x, y = screen.middle()
@@ -387,7 +415,7 @@ def test_two_series_of_one_patient_are_scrolled_to_the_same_place(
     screen.until(lambda: screen.slice()[0] == 11)
 
     def place(view: str) -> str:
-        return screen.words("bl", view).split("\n")[1]
+        return screen.words("bl", view).split("\n")[-1]
 
     screen.until(lambda: place("Other") == place("Red"))
 

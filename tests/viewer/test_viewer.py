@@ -210,6 +210,9 @@ def test_a_distance_and_a_region_are_measured_and_saved(opened: Opened, screen: 
 
 
 def test_two_series_are_compared(screen: Screen) -> None:
+    screen.page.evaluate(
+        "() => { window.said = []; trame.state.watch(['Other_bl'], (one) => said.push(one)); }"
+    )
     screen.button("tool-layout").click()
     screen.button("layout-Compare").click()
     screen.page.wait_for_selector('[data-view="Other"] .bl')
@@ -219,6 +222,10 @@ def test_two_series_are_compared(screen: Screen) -> None:
     screen.page.mouse.move(*screen.middle())
     screen.page.keyboard.press("Home")
     screen.wait("s.Red_at === 0 && s.Other_at === 0")
+    # A first image that is shown alone is not counted as if it were all.
+    assert {one.split("\n")[0].split(" / ")[1] for one in screen.page.evaluate("said") if "/" in one} == {
+        "24"
+    }
 
 
 def test_derived_images_become_a_series_of_the_study(screen: Screen) -> None:

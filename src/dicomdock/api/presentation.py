@@ -44,7 +44,7 @@ class Presentation:
     remarks: tuple[str, ...] = ()
 
     def render(self, image: Resource | str | None = None, frame: int = 1) -> npt.NDArray[np.uint8]:
-        """Return the displayed area of an image in 8 bits, without annotations.
+        """Return the displayed area of an image in 8 bits, without annotations; of colours in a third axis.
 
         Parameters
         ----------
@@ -65,7 +65,7 @@ class Presentation:
 
 
 def read(archive: Home, resource: Resource) -> Presentation:
-    """Read a Grayscale Softcopy Presentation State.
+    """Read a Grayscale or Color Softcopy Presentation State.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""``presentation``: grayscale presentation states."""
+"""``presentation``: presentation states."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
 
 commands = typer.Typer()
-presentation = typer.Typer(no_args_is_help=True, help="Read, apply and write grayscale presentation states.")
+presentation = typer.Typer(no_args_is_help=True, help="Read, apply and write presentation states.")
 commands.add_typer(presentation, name="presentation")
 
 State = Annotated[

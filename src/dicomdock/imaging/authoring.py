@@ -198,8 +198,7 @@ def inherit(dataset: Dataset, source: Dataset) -> None:
     """Return a new object the patient and study of its source.
 
     What identifies them is taken as it is, else the object would not be found with its images; anything
-    else only
-    when it is valid, since we do not pass errors on.
+    else only when it is valid, since we do not pass errors on.
 
     Parameters
     ----------

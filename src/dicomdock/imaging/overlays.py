@@ -29,7 +29,7 @@ _BITS_ALLOCATED, _BIT_POSITION, _DATA = 0x0100, 0x0102, 0x3000
 
 
 @dataclass(frozen=True, slots=True)
-class _Overlay:
+class Overlay:
     """One group of a header.
 
     Parameters
@@ -75,7 +75,7 @@ def overlay_bits(
         if covered is None:
             covered = np.zeros(shape, np.bool_)
         if overlay.data:
-            _place(covered, _plane(overlay, frame), overlay.origin)
+            covered |= bits_of(overlay, frame, shape)
             continue
         every = cells() if every is None else every
         if every.shape == shape and every.dtype.kind in "iu" and overlay.bit < every.dtype.itemsize * 8:
@@ -83,24 +83,36 @@ def overlay_bits(
     return covered
 
 
-def _overlays(header: Dataset) -> Iterator[_Overlay]:
-    for group in GROUPS:
-        rows, columns = _number(header, group, _ROWS), _number(header, group, _COLUMNS)
-        data, bit = _value(header, group, _DATA), _number(header, group, _BIT_POSITION) or 0
-        if isinstance(data, bytes) and data:
-            if not rows or not columns or rows < 0 or columns < 0:
-                continue
-            if header.original_encoding[1] is False and _is_words(header, group):
-                data = np.frombuffer(data[: len(data) // 2 * 2], ">u2").astype("<u2").tobytes()
-        elif _is_free(header, _number(header, group, _BITS_ALLOCATED), bit):
-            data = b""
-        else:
-            continue
-        count, first = _number(header, group, _FRAMES), _number(header, group, _FIRST_FRAME)
-        frames = None if count is None and first is None else range(first or 1, (first or 1) + (count or 1))
-        origin = _numbers(header, group, _ORIGIN)
-        row, column = (origin[0], origin[1]) if len(origin) > 1 else (1, 1)
-        yield _Overlay(rows or 0, columns or 0, frames, (row - 1, column - 1), data, bit)
+def bits_of(overlay: Overlay, frame: int, shape: tuple[int, int]) -> Bits:
+    """Return which pixels of a frame an overlay with data of its own covers."""
+    covered: Bits = np.zeros(shape, np.bool_)
+    _place(covered, _plane(overlay, frame), overlay.origin)
+    return covered
+
+
+def overlay_of(header: Dataset, group: int) -> Overlay | None:
+    """Return the overlay of a group (0x6000 and so on); None where it has no bits."""
+    rows, columns = _number(header, group, _ROWS), _number(header, group, _COLUMNS)
+    data, bit = _value(header, group, _DATA), _number(header, group, _BIT_POSITION) or 0
+    if isinstance(data, bytes) and data:
+        if not rows or not columns or rows < 0 or columns < 0:
+            return None
+        if header.original_encoding[1] is False and _is_words(header, group):
+            data = np.frombuffer(data[: len(data) // 2 * 2], ">u2").astype("<u2").tobytes()
+    elif _is_free(header, _number(header, group, _BITS_ALLOCATED), bit):
+        data = b""
+    else:
+        return None
+    count, first = _number(header, group, _FRAMES), _number(header, group, _FIRST_FRAME)
+    frames = None if count is None and first is None else range(first or 1, (first or 1) + (count or 1))
+    origin = _numbers(header, group, _ORIGIN)
+    row, column = (origin[0], origin[1]) if len(origin) > 1 else (1, 1)
+    return Overlay(rows or 0, columns or 0, frames, (row - 1, column - 1), data, bit)
+
+
+def _overlays(header: Dataset) -> Iterator[Overlay]:
+    found = (overlay_of(header, group) for group in GROUPS)
+    return (one for one in found if one is not None)
 
 
 def _is_free(header: Dataset, allocated: int | None, bit: int) -> bool:
@@ -112,7 +124,7 @@ def _is_free(header: Dataset, allocated: int | None, bit: int) -> bool:
     return 0 <= bit < allocated and not high - stored < bit <= high
 
 
-def _plane(overlay: _Overlay, frame: int) -> Bits:
+def _plane(overlay: Overlay, frame: int) -> Bits:
     """Unpack the plane of a frame; what the data lack of it is empty."""
     size = overlay.rows * overlay.columns
     begin = size * (frame - overlay.frames.start if overlay.frames is not None else 0)

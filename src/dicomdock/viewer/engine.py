@@ -108,17 +108,18 @@ def _drag_with_left_button(view: Any, how: str) -> None:
     )
 
 
-def leave_out_slice_models(views: Sequence[Any]) -> None:
-    """Let slice views take no notice of the models that show their slices in 3D.
+def leave_out_other_slices(views: Sequence[Any]) -> None:
+    """Let slice views take no notice of the models that show the slices of others in 3D.
 
-    A slice view never draws them, yet each would be drawn anew whenever another one moves.
+    A slice view never draws these, yet each would be drawn anew whenever another one moves. Its own model
+    tells it of another window, and of other colours.
     """
-    models = [view._logic.GetSliceModelNode() for view in views]
     for view in views:
         group = view._displayable_manager_group
         manager = group.GetDisplayableManagerByClassName("vtkMRMLModelSliceDisplayableManager")
-        for model in models:
-            manager.RemoveDisplayableNode(model)
+        for other in views:
+            if other is not view:
+                manager.RemoveDisplayableNode(other._logic.GetSliceModelNode())
 
 
 @contextmanager

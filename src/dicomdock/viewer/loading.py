@@ -34,6 +34,7 @@ from dicomdock.imaging.codecs import pixel_array
 from dicomdock.imaging.geometry import VolumePlan, split_series
 from dicomdock.imaging.overlays import has_overlays, overlay_bits
 from dicomdock.imaging.presentation_state import read_shutter, uncovered
+from dicomdock.imaging.terminology import RGB
 from dicomdock.imaging.volume import Volume, allocate, fill_slice
 from dicomdock.imaging.volume.pixels import PIXELS
 from dicomdock.viewer.study import read_instance
@@ -44,6 +45,7 @@ FILLERS = 2  # threads; decoding outside the interpreter's lock gains from a sec
 QUIET = 5.0  # seconds in which nothing came of a series although its study is being fetched: it is all here
 COVERED = 2
 """The value of voxels behind a shutter, among those of overlays."""
+BLACK: RGB = (0, 0, 0)
 CACHED_BYTES = 192 << 20  # of files that were read for the plan and need not be read again for their pixels
 
 
@@ -60,7 +62,7 @@ class Loaded:
     provisional : one image of a series whose other images are not known yet.
     overlays : 1 for each voxel that the images' overlays cover, 2 for those behind their shutters alone; None
         while none of them has any.
-    shutter_grey : of what is behind their shutters, 0 black to 65535 white.
+    shutter_color : of what is behind their shutters.
     uptake : the volume in Standardized Uptake Values, once all of a PET series has been read.
     """
 
@@ -70,7 +72,7 @@ class Loaded:
     failed: dict[str, str] = field(default_factory=dict)
     provisional: bool = False
     overlays: npt.NDArray[np.uint8] | None = None
-    shutter_grey: int = 0
+    shutter_color: RGB = BLACK
     uptake: Uptake = field(default_factory=Uptake)
     _suv_factors: SuvFactors = field(default_factory=SuvFactors, repr=False)
     _headers: list[Dataset] = field(default_factory=list, repr=False)
@@ -134,7 +136,7 @@ class Loaded:
         shutter = read_shutter(dataset)
         if shutter is None:
             return
-        self.shutter_grey = shutter.grey
+        self.shutter_color = shutter.rgb
         for k in self.plan.places(text(dataset, "SOPInstanceUID")).values():
             plane = self.plan.planes[k]
             if plane is not None and plane.tile is None:

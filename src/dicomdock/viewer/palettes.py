@@ -1,4 +1,4 @@
-"""Colour tables for volumes that lie over others: DICOM's well-known palettes and a rainbow.
+"""Colour tables for volumes: DICOM's well-known palettes, a rainbow, and grey.
 
 References
 ----------
@@ -22,6 +22,10 @@ WELL_KNOWN: Mapping[str, UID] = {
     "PET": UID("1.2.840.10008.1.5.2"),
     "Hot metal blue": UID("1.2.840.10008.1.5.3"),
     "PET 20 step": UID("1.2.840.10008.1.5.4"),
+    "Spring": UID("1.2.840.10008.1.5.5"),
+    "Summer": UID("1.2.840.10008.1.5.6"),
+    "Fall": UID("1.2.840.10008.1.5.7"),
+    "Winter": UID("1.2.840.10008.1.5.8"),
 }
 GREY = "Grey"
 NAMES = (*WELL_KNOWN, RAINBOW, GREY)
@@ -43,6 +47,12 @@ def colour_node(scene: Any, name: str) -> str:
         for step, colour in enumerate(_colours(name)):
             node.SetColor(step, str(step), *colour, 1.0)
     return str(node.GetID())
+
+
+def gradient(name: str) -> str:
+    """Return a colour table as a gradient of CSS, the least value below."""
+    colours = (",".join(f"{share:.1%}" for share in colour) for colour in _colours(name))
+    return f"linear-gradient(to top,{','.join(f'rgb({one})' for one in colours)})"
 
 
 def rainbow(share: float) -> tuple[float, float, float]:

@@ -19,6 +19,7 @@ from dicomdock.imaging.geometry import VolumeGeometry, Window
 from dicomdock.imaging.measurements import quantity_of, unit_text
 from dicomdock.imaging.presentation import STEPS, Grey, curve_of, window_of
 from dicomdock.imaging.segmentation import Mask
+from dicomdock.imaging.terminology import RGB, fractions
 from dicomdock.imaging.volume import Volume
 from dicomdock.imaging.volume.pixels import valid
 from dicomdock.viewer.loading import COVERED
@@ -59,6 +60,7 @@ class ShownVolume:
     table : Slicer's node of its shades of grey, where these are not a straight line; None else.
     palette : ID of Slicer's node of the colours that it is shown in instead of shades of grey; may be empty.
     inverse : low values are shown bright; None for as the volume states.
+    alone : it is one image of a series whose other images are not known yet.
     """
 
     volume: Volume
@@ -67,6 +69,7 @@ class ShownVolume:
     table: Any = None
     palette: str = ""
     inverse: bool | None = None
+    alone: bool = False
 
     @property
     def grey(self) -> bool:
@@ -184,14 +187,14 @@ def add_volume(app: Any, volume: Volume, name: str) -> ShownVolume:
 
 
 def add_overlays(
-    app: Any, covered: npt.NDArray[np.uint8], geometry: VolumeGeometry, shutter_grey: int = 0
+    app: Any, covered: npt.NDArray[np.uint8], geometry: VolumeGeometry, shutter_color: RGB
 ) -> Any:
     """Put what overlays and shutters cover into the scene, without copying it.
 
     Parameters
     ----------
     covered : 1 where overlays are, drawn in white; ``COVERED`` behind a shutter.
-    shutter_grey : what is behind a shutter, 0 black to 65535 white.
+    shutter_color : of what is behind a shutter.
     """
     slices, rows, columns = covered.shape
     image = vtkImageData()
@@ -208,7 +211,7 @@ def add_overlays(
         colours.GetLookupTable().SetRange(0, COVERED)
         colours.SetColor(0, "nothing", 0.0, 0.0, 0.0, 0.0)
         colours.SetColor(1, "overlay", 1.0, 1.0, 1.0, 1.0)
-    colours.SetColor(COVERED, "behind a shutter", *[shutter_grey / 65535] * 3, 1.0)
+    colours.SetColor(COVERED, "behind a shutter", *fractions(shutter_color), 1.0)
     node.GetDisplayNode().SetAndObserveColorNodeID(colours.GetID())
     node.SetAndObserveImageData(image)
     return node

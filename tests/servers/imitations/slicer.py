@@ -3,10 +3,9 @@
 Sources
 -------
 Slicer/Slicer @ 583e9b3 and 8b86b1a, Modules/Scripted/WebServer/WebServerLib/DICOMRequestHandler.py:
-``handleStudies``
-(a list, or the study's metadata), ``handleSeries`` (a list, a list of instances, or the series' metadata,
-which is read from the files and so there for every object), ``handleWADOURI``; what is none of these is
-``[{}]``.
+``handleStudies`` (a list, or the study's metadata), ``handleSeries`` (a list, a list of instances, or the
+series' metadata, which is read from the files and so there for every object), ``handleWADOURI``; what is none
+of these is ``[{}]``.
 """
 
 from __future__ import annotations

@@ -30,8 +30,7 @@ class Column:
     label : its heading.
     width : pixels, or a CSS track such as ``minmax(120px, 2fr)``.
     kind : how a cell is shown. The cell's value is: text or num: text; mark: a ``State``; thumb: the address
-        of a
-        picture; lines: two texts, one below the other; progress: (percent or None, text).
+        of a picture; lines: two texts, one below the other; progress: (percent or None, text).
     sortable : a click on its heading sorts.
     link : its text is a link to the address of the row.
     least : pixels that the list must be wide to have room for it.

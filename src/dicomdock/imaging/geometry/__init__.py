@@ -9,8 +9,9 @@ from __future__ import annotations
 from dicomdock.imaging.geometry.frame_planes import pixel_format_of, planes_of
 from dicomdock.imaging.geometry.grid import Shape, VolumeGeometry
 from dicomdock.imaging.geometry.plane import PixelFormat, Plane, Window
-from dicomdock.imaging.geometry.series import VolumePlan, split_series
+from dicomdock.imaging.geometry.series import split_series
 from dicomdock.imaging.geometry.stack import PositionReport, plane_positions
+from dicomdock.imaging.geometry.volume_plan import VolumePlan
 from dicomdock.imaging.geometry.windows import is_inverse, windows_of
 
 __all__ = [

@@ -81,8 +81,7 @@ def plane_positions(planes: Sequence[Plane]) -> PositionReport:
     ------
     GeometryError
         A plane has no position, directions or sizes differ, two planes share a position, gaps are
-        irregular, or
-        the slices wander sideways.
+        irregular, or the slices wander sideways.
 
     References
     ----------

@@ -2,7 +2,8 @@
 
 References
 ----------
-PS3.4 §N.2 (the grayscale pipeline); PS3.3 §C.7.6.11 (Display Shutter), §C.10.4, §C.10.6.
+PS3.4 §N.2 (the grayscale and the color pipeline); PS3.3 §C.7.6.11 (Display Shutter), §C.7.6.15, §C.10.4,
+§C.10.6.
 """
 
 from __future__ import annotations
@@ -18,16 +19,19 @@ from dicomdock.imaging.attributes import text
 from dicomdock.imaging.codecs import pixel_array
 from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.geometry.plane import PixelFormat
+from dicomdock.imaging.overlays import bits_of
 from dicomdock.imaging.presentation import Grey, windowed
 from dicomdock.imaging.presentation_state.drawing import identity_window
 from dicomdock.imaging.presentation_state.state import PresentationState, Shutter
+from dicomdock.imaging.volume.pixels import colors_of
 
 
 @reading("The image")
 def presented(state: PresentationState, instance: Instance, frame: int = 1) -> Grey:
     """Return a whole frame in 8 bits: rescaled, windowed, perhaps inverted, and behind its shutter.
 
-    The state's own rescale is applied, not the image's (PS3.4 §N.2.1).
+    The state's own rescale is applied, not the image's (PS3.4 §N.2.1). Of a state for images in colour: red,
+    green and blue in a third axis, as they are stored (PS3.4 §N.2.3).
 
     Parameters
     ----------
@@ -36,22 +40,33 @@ def presented(state: PresentationState, instance: Instance, frame: int = 1) -> G
     Raises
     ------
     GeometryError
-        The state is not for that image, or the image is in colour or cannot be decoded.
+        The state is not for that image, or the image cannot be decoded, or one is of colours and one of grey.
     """
     dataset = as_dataset(instance)
     uid = text(dataset, "SOPInstanceUID")
     if not any(one.holds(uid, frame) for one in state.images):
         raise GeometryError("The presentation state is for other images.", [uid])
-    if dataset.get("SamplesPerPixel", 1) != 1:
-        raise GeometryError("A grayscale presentation state is for grey images.", [uid])
+    stored_as = _stored_as(dataset)
+    if stored_as.colour != state.color:
+        kind, images = ("color", "images in colour") if state.color else ("grayscale", "grey images")
+        raise GeometryError(f"A {kind} presentation state is for {images}.", [uid])
     stored: npt.NDArray[Any] = np.asarray(pixel_array(dataset, index=frame - 1))
+    if state.color:
+        colors: Grey = colors_of(stored, dataset, stored_as.photometric, stored_as.bits_stored)
+        return _behind(state.shutter, colors)
     values = stored.astype(np.float64) * state.slope + state.intercept
-    window = state.window_of(uid, frame) or identity_window(state, _stored_as(dataset))
+    window = state.window_of(uid, frame) or identity_window(state, stored_as)
     shown = windowed(values, window)
     if state.inverse:
         shown = 255 - shown
-    if state.shutter is not None:
-        shown = np.where(uncovered(state.shutter, shown.shape), shown, np.uint8(state.shutter.grey >> 8))
+    return _behind(state.shutter, shown)
+
+
+def _behind(shutter: Shutter | None, shown: Grey) -> Grey:
+    """Cover what of a picture in grey or in colour lies behind a shutter."""
+    if shutter is not None:
+        cover = shutter.grey >> 8 if shown.ndim == 2 else shutter.rgb
+        shown[~uncovered(shutter, shown.shape)] = cover
     return shown
 
 
@@ -70,7 +85,7 @@ def arranged(state: PresentationState, shown: Grey, instance: str, frame: int = 
         left, right, top, low = min(left, right), max(left, right), min(top, low), max(top, low)
         if max(right - left, low - top) > 1 << 14:
             raise GeometryError("The displayed area is larger than any display.")
-        cut = np.zeros((low - top + 1, right - left + 1), np.uint8)
+        cut = np.zeros((low - top + 1, right - left + 1, *shown.shape[2:]), np.uint8)
         rows = slice(max(top, 1), min(low, shown.shape[0]) + 1)
         columns = slice(max(left, 1), min(right, shown.shape[1]) + 1)
         if rows.start < rows.stop and columns.start < columns.stop:
@@ -84,13 +99,17 @@ def arranged(state: PresentationState, shown: Grey, instance: str, frame: int = 
 
 def _stored_as(dataset: Dataset) -> PixelFormat:
     bits = int(dataset.get("BitsStored") or 8)
-    return PixelFormat(bits_stored=bits, signed=bool(dataset.get("PixelRepresentation")))
+    photometric = text(dataset, "PhotometricInterpretation").upper() or "MONOCHROME2"
+    return PixelFormat(
+        bits_stored=bits, signed=bool(dataset.get("PixelRepresentation")), photometric=photometric
+    )
 
 
 def uncovered(shutter: Shutter, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
     """Return which pixels (row, column) a shutter does not cover.
 
-    Its edges count pixels from 1 and are shown themselves (PS3.3 §C.7.6.11).
+    Its edges count pixels from 1 and are shown themselves (PS3.3 §C.7.6.11). A bitmap covers where it is 1
+    (§C.7.6.15).
     """
     rows, columns = np.mgrid[1 : shape[0] + 1, 1 : shape[1] + 1]
     found: npt.NDArray[np.bool_] = np.ones(shape[:2], bool)
@@ -102,6 +121,9 @@ def uncovered(shutter: Shutter, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]
         found &= (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
     if len(shutter.polygon) > 2:
         found &= _inside(shutter, rows, columns)
+    if shutter.bitmap is not None:
+        first = shutter.bitmap.frames[0] if shutter.bitmap.frames else 1
+        found &= ~bits_of(shutter.bitmap, first, (shape[0], shape[1]))
     return found
 
 

@@ -1,9 +1,10 @@
-"""Read grayscale presentation states, also those of other programs.
+"""Read presentation states of grey and of colour images, also those of other programs.
 
 References
 ----------
 PS3.3 §C.10.4 (Displayed Area), §C.10.5 (Graphic Annotation), §C.10.6 (Spatial Transformation), §C.7.6.11
-(Display Shutter), §C.11.8 (Softcopy VOI LUT), §C.11.11 (Presentation State Relationship).
+(Display Shutter), §C.7.6.15 (Bitmap Display Shutter), §C.11.8 (Softcopy VOI LUT), §C.11.11 (Presentation
+State Relationship).
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import integer, items, number, numbers, text, texts
 from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.geometry.windows import is_inverse, windows_of
+from dicomdock.imaging.overlays import overlay_of
 from dicomdock.imaging.presentation_state.state import (
+    COLOR,
     GREYSCALE,
     Area,
     Frame,
@@ -25,25 +28,25 @@ from dicomdock.imaging.presentation_state.state import (
     PresentationState,
     Shutter,
 )
+from dicomdock.imaging.terminology import from_cielab
 
 _NOT_APPLIED = {
     "ModalityLUTSequence": "a modality lookup table",
     "PresentationLUTSequence": "a presentation lookup table",
     "MaskSubtractionSequence": "a mask subtraction",
-    "ShutterOverlayGroup": "a bitmap shutter",
 }
 
 
 def is_presentation_state(header: Dataset) -> bool:
-    """Return whether an instance is a Grayscale Softcopy Presentation State."""
-    return text(header, "SOPClassUID") == GREYSCALE
+    """Return whether an instance is a Grayscale or Color Softcopy Presentation State."""
+    return text(header, "SOPClassUID") in (GREYSCALE, COLOR)
 
 
 @reading("The presentation state")
 def read_presentation_state(instance: Instance) -> PresentationState:
-    """Read a Grayscale Softcopy Presentation State.
+    """Read a Grayscale or Color Softcopy Presentation State.
 
-    What is not applied (lookup tables, bitmap shutters) is named in ``remarks``.
+    What is not applied (lookup tables, ICC profiles) is named in ``remarks``.
 
     Raises
     ------
@@ -53,7 +56,7 @@ def read_presentation_state(instance: Instance) -> PresentationState:
     dataset = as_dataset(instance)
     uid = text(dataset, "SOPInstanceUID")
     if not is_presentation_state(dataset):
-        raise GeometryError("The instance is not a Grayscale Softcopy Presentation State.", [uid])
+        raise GeometryError("The instance is not a Grayscale or Color Softcopy Presentation State.", [uid])
     graphics: list[Graphic] = []
     notes: list[Note] = []
     for layer in items(dataset, "GraphicAnnotationSequence"):
@@ -65,7 +68,12 @@ def read_presentation_state(instance: Instance) -> PresentationState:
         for item in items(dataset, "SoftcopyVOILUTSequence")
         if (found := windows_of(item, dataset))
     ]
-    left_out = dict.fromkeys(words for keyword, words in _NOT_APPLIED.items() if keyword in dataset)
+    shutter, color = read_shutter(dataset), text(dataset, "SOPClassUID") == COLOR
+    left_out = [words for keyword, words in _NOT_APPLIED.items() if keyword in dataset]
+    if "BITMAP" in texts(dataset, "ShutterShape") and (shutter is None or shutter.bitmap is None):
+        left_out.append("a bitmap shutter without its bitmap")
+    if color and "ICCProfile" in dataset and text(dataset, "ColorSpace") != "SRGB":
+        left_out.append("an ICC profile")
     slope = number(dataset, "RescaleSlope")
     return PresentationState(
         images=tuple(_referenced(dataset)),
@@ -76,12 +84,13 @@ def read_presentation_state(instance: Instance) -> PresentationState:
         areas=tuple(_areas(dataset)),
         graphics=tuple(graphics),
         notes=tuple(notes),
-        shutter=read_shutter(dataset),
-        inverse=is_inverse(dataset),
+        shutter=shutter,
+        inverse=not color and is_inverse(dataset),
         rotation=(integer(dataset, "ImageRotation") or 0) % 360,
         flipped=text(dataset, "ImageHorizontalFlip") == "Y",
         slope=1.0 if slope is None else slope,
         intercept=number(dataset, "RescaleIntercept") or 0.0,
+        color=color,
         instance=uid,
         remarks=tuple(f"The presentation state has {one}, which is not applied." for one in left_out),
     )
@@ -149,7 +158,7 @@ def _notes(layer: Dataset, images: tuple[Frame, ...]) -> Iterator[Note]:
 
 
 def read_shutter(dataset: Dataset) -> Shutter | None:
-    """Return the shutter with edges of a presentation state or of an image; None where it has none."""
+    """Return the shutter of a presentation state or of an image; None where it has none."""
     kinds = texts(dataset, "ShutterShape")
     box = circle = None
     corners: tuple[tuple[float, float], ...] = ()
@@ -174,6 +183,14 @@ def read_shutter(dataset: Dataset) -> Shutter | None:
     if "POLYGONAL" in kinds:
         data = numbers_of(dataset, "VerticesOfThePolygonalShutter")
         corners = tuple(zip(data[::2], data[1::2], strict=False))
-    if box is None and circle is None and not corners:
+    bitmap = None
+    if "BITMAP" in kinds:
+        bitmap = overlay_of(dataset, integer(dataset, "ShutterOverlayGroup") or 0)
+        bitmap = bitmap if bitmap is not None and bitmap.data else None
+    if box is None and circle is None and not corners and bitmap is None:
         return None
-    return Shutter(box, circle, corners, integer(dataset, "ShutterPresentationValue") or 0)
+    grey, color = integer(dataset, "ShutterPresentationValue"), None
+    if lab := numbers(dataset, "ShutterPresentationColorCIELabValue", 3):
+        color = from_cielab(lab)
+        grey = int(lab[0]) if grey is None else grey  # lightness is even to the eye, as grey on displays is
+    return Shutter(box, circle, corners, bitmap, grey or 0, color)

@@ -2,7 +2,7 @@
 
 References
 ----------
-PS3.3 §A.33.1 (Grayscale Softcopy Presentation State IOD).
+PS3.3 §A.33.1 (Grayscale Softcopy Presentation State IOD), §A.33.2 (Color Softcopy Presentation State IOD).
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from dicomdock.imaging.geometry import Window
+from dicomdock.imaging.overlays import Overlay
+from dicomdock.imaging.terminology import RGB
 
 GREYSCALE = "1.2.840.10008.5.1.4.1.1.11.1"
+COLOR = "1.2.840.10008.5.1.4.1.1.11.2"
 
 Point = tuple[float, float]
 """Column and row; the centre of the first pixel is (0.5, 0.5), as annotations count (PS3.3 §C.10.5)."""
@@ -103,13 +106,22 @@ class Shutter:
     box : least and greatest column, least and greatest row that are shown; None for no such edge.
     circle : centre as row and column, and radius, all in pixels of the image.
     polygon : row and column of its corners.
+    bitmap : what of the image is covered, as an overlay.
     grey : of what is covered, 0 black to 65535 white.
+    color : of what is covered, where colours are shown; None for ``grey``.
     """
 
     box: tuple[int, int, int, int] | None = None
     circle: tuple[float, float, float] | None = None
     polygon: tuple[Point, ...] = ()
+    bitmap: Overlay | None = None
     grey: int = 0
+    color: RGB | None = None
+
+    @property
+    def rgb(self) -> RGB:
+        """Red, green and blue of what is covered, 0 to 255."""
+        return self.color or (self.grey >> 8,) * 3
 
 
 @dataclass(frozen=True)
@@ -128,6 +140,7 @@ class PresentationState:
     rotation : clockwise, in degrees: 0, 90, 180 or 270.
     flipped : left and right are exchanged, after the rotation.
     slope, intercept : from stored numbers to what windows count in.
+    color : its images are in colour, and have neither window nor rescale.
     instance : its own SOP Instance UID; empty for a new one.
     remarks : what of it is not applied, one sentence each.
     """
@@ -146,6 +159,7 @@ class PresentationState:
     flipped: bool = False
     slope: float = 1.0
     intercept: float = 0.0
+    color: bool = False
     instance: str = ""
     remarks: tuple[str, ...] = ()
 

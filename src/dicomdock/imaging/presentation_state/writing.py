@@ -50,9 +50,12 @@ def presentation_state_to_dicom(
     Raises
     ------
     GeometryError
-        There is no image, a source is missing, in colour, of another study or with another rescale.
+        The state is of colours, there is no image, a source is missing, in colour, of another study or with
+        another rescale.
     """
     known = {text(one, "SOPInstanceUID"): one for one in sources}
+    if state.color:
+        raise GeometryError("Presentation states of images in colour are read, not written.")
     lost = [one.instance for one in state.images if one.instance not in known]
     if lost or not state.images:
         raise GeometryError("A presentation state needs the images that it is for.", lost)

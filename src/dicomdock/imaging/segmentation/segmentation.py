@@ -120,8 +120,7 @@ class Segmentation:
         Parameters
         ----------
         array : whole numbers (k, j, i), where each value but 0 is a segment; or (n, k, j, i), not 0 where a
-            voxel
-            belongs to segment n, for segments that overlap.
+            voxel belongs to segment n, for segments that overlap.
         source : the volume, or its grid.
         names : of the segments in ascending order of value, or by value. Where one is missing, ``Segment 1``.
         terminologies, colours : likewise in order; else guessed from the names.

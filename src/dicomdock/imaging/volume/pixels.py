@@ -101,17 +101,28 @@ def _raw(dataset: Dataset, frames: list[int]) -> Iterator[tuple[int, Array]]:
 
 
 def _values(raw: Array, dataset: Dataset, pixels: PixelFormat) -> Array:
-    if pixels.photometric == "PALETTE COLOR":
-        return _bytes(apply_color_lut(raw, dataset), 16)
     if pixels.colour:
-        if raw.ndim != 3:
-            raise ValueError(f"{pixels.photometric} is not a colour model that can be shown")
-        return _bytes(raw, pixels.bits_stored)
+        return colors_of(raw, dataset, pixels.photometric, pixels.bits_stored)
     if raw.ndim != 2:
         raise ValueError("a grey image has more than one sample per pixel")
     if pixels.lut and (table := modality_table(dataset)) is not None:
         return table.apply(raw)
     return rescale(raw, pixels)
+
+
+def colors_of(raw: Array, dataset: Dataset, photometric: str, bits: int) -> Array:
+    """Return red, green and blue, 8 bits each, of a frame in colour as ``pixel_array`` has it.
+
+    Raises
+    ------
+    ValueError
+        The colour model has no such form.
+    """
+    if photometric == "PALETTE COLOR":
+        return _bytes(apply_color_lut(raw, dataset), 16)
+    if raw.ndim != 3:
+        raise ValueError(f"{photometric} is not a colour model that can be shown")
+    return _bytes(raw, bits)
 
 
 def modality_table(dataset: Dataset) -> LookupTable | None:

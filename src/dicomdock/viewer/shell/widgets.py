@@ -159,6 +159,25 @@ def plot(
             html.Span("{{ one.name }}")
 
 
+def select_colours(chosen: object, palettes: object, label: str, testid: str) -> None:
+    """Make the choice of a colour table.
+
+    Parameters
+    ----------
+    chosen, palettes : the keys of the chosen name, and of the list of names.
+    label : for screen readers.
+    """
+    with html.Select(
+        raw_attrs=[
+            f':value="{chosen}"',
+            f'@change="{chosen} = $event.target.value"',
+            f'aria-label="{label}"',
+            f'data-testid="{testid}"',
+        ]
+    ):
+        html.Option("{{ name }}", v_for=f"name in {palettes}", key="name", value=("name",))
+
+
 def window_fields(
     width: object, centre: object, unit: object, change: Any, *, testid: str = "", of: str = ""
 ) -> None:

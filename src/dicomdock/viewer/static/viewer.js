@@ -77,7 +77,6 @@
   // apart, and keep the page drawing for most of a second after it. A touchpad's small movements add up to a notch.
   const NOTCH = 40, LINE = 20; // pixels; the least that a mouse's wheel turns in any browser, and a line of text
   let rolled = 0;
-  let rolling = Promise.resolve();
   window.addEventListener("wheel", (event) => {
     const area = event.target.closest?.(".remote-controlled-area");
     const name = area?.closest("[data-view]")?.dataset.view;
@@ -95,8 +94,9 @@
     };
     rolled = 0;
     outstanding += 1;
-    const send = () => window.trame.client.getConnection().getSession().call("trame.rca.event", [name, "viewer", turn]);
-    rolling = rolling.then(send).catch(() => {}).then(released);
+    // Without waiting for the answer to the one before, which takes its time on a distant line; the order stays.
+    const session = window.trame.client.getConnection().getSession();
+    session.call("trame.rca.event", [name, "viewer", turn]).catch(() => {}).then(released);
   }, { capture: true, passive: false });
 
   // trame sends changed state only when no answer is outstanding, but a trigger at once: a button would act

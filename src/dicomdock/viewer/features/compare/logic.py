@@ -122,6 +122,7 @@ class CompareLogic:
 
         def allocated(loaded: Loaded) -> None:
             before, place.shown = place.shown, add_volume(self.app, loaded.volume, series.name)
+            place.shown.alone = loaded.provisional
             place.shown.set_window(loaded.volume.window())
             self.views.view(tag)
             self.views.show(place.shown, [tag])

@@ -11,7 +11,15 @@ from dicomdock.viewer.features.fusion.state import FusionState
 from dicomdock.viewer.features.series.state import SeriesState
 from dicomdock.viewer.features.series.suv_types import suv_types
 from dicomdock.viewer.page_state import names_of
-from dicomdock.viewer.shell.widgets import TYPED, button, checkbox, panel, shown, window_fields
+from dicomdock.viewer.shell.widgets import (
+    TYPED,
+    button,
+    checkbox,
+    panel,
+    select_colours,
+    shown,
+    window_fields,
+)
 
 FUSION, SERIES = names_of(FusionState), names_of(SeriesState)
 
@@ -53,7 +61,7 @@ def fusion_panel(server: Any, by_hand: Callable[[Any], None], dose: Callable[[An
             html.H3(shown(FUSION.fusion_name))
             checkbox(FUSION.fusion_on, "Shown (f)")
             _opacity()
-            _colours()
+            select_colours(FUSION.fusion_colours, FUSION.fusion_palettes, "Colours", "fusion-colours")
             _window(control)
             suv_types(f"{SERIES.series_list}.some(s => s.uid === {FUSION.fusion_uid} && s.modality === 'PT')")
             by_hand(server)
@@ -74,18 +82,6 @@ def _opacity() -> None:
             ],
         )
         html.Span(shown(f"{FUSION.fusion_opacity} + ' %'"), style="width:52px")
-
-
-def _colours() -> None:
-    with html.Select(
-        raw_attrs=[
-            f':value="{FUSION.fusion_colours}"',
-            f'@change="{FUSION.fusion_colours} = $event.target.value"',
-            'aria-label="Colours"',
-            'data-testid="fusion-colours"',
-        ]
-    ):
-        html.Option("{{ name }}", v_for=f"name in {FUSION.fusion_palettes}", key="name", value=("name",))
 
 
 def _window(control: Any) -> None:

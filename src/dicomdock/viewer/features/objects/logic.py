@@ -17,7 +17,7 @@ from dicomdock.archive import Archive, ArchivedInstance
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError
 from dicomdock.imaging.documents import CDA, PDF, STL, read_document
-from dicomdock.imaging.presentation_state import GREYSCALE
+from dicomdock.imaging.presentation_state import COLOR, GREYSCALE
 from dicomdock.imaging.video import Video, read_video
 from dicomdock.imaging.waveforms import FAMILY, is_waveform, read_waveform, strip
 from dicomdock.viewer.features.key_images.logic import KeyImagesLogic
@@ -132,8 +132,8 @@ class OthersLogic:
             ObjectRow(
                 one.resource.instance or "",
                 series.name if len(instances) == 1 else f"{series.name} ({at})",
-                "presentation" if one.sop_class_uid == GREYSCALE else "other",
-                "presentation" if one.sop_class_uid == GREYSCALE else LABELS["other"],
+                "presentation" if one.sop_class_uid in (GREYSCALE, COLOR) else "other",
+                "presentation" if one.sop_class_uid in (GREYSCALE, COLOR) else LABELS["other"],
             )
             for at, one in enumerate(instances, 1)
         ]

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dicomdock.imaging.terminology import RGB
 from dicomdock.viewer.features.layout.layouts import AXIAL, CORONAL, SAGITTAL
 from dicomdock.viewer.features.overlays.state import OverlaysState
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.features.views.logic import Views
-from dicomdock.viewer.loading import COVERED, Loaded
+from dicomdock.viewer.loading import BLACK, COVERED, Loaded
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.scene import add_overlays
 
@@ -23,20 +24,20 @@ class OverlaysLogic:
         self.app, self.series, self.views = app, series, views
         self.state = PageState(server.state, OverlaysState)
         self._node: Any = None
-        self._shutter: tuple[npt.NDArray[np.bool_], int] | None = None  # in place of the images' own
+        self._shutter: tuple[npt.NDArray[np.bool_], RGB] | None = None  # in place of the images' own
         self.state.bind_changes({self.state.name.overlays_shown: lambda _on: self._draw()})
         views.state.bind_changes({views.state.name.layout: lambda _layout: self._draw()})
         series.on_shown.append(self._changed)
         series.on_complete.append(self._changed)
 
-    def cover(self, covered: npt.NDArray[np.bool_], grey: int) -> None:
+    def cover(self, covered: npt.NDArray[np.bool_], color: RGB) -> None:
         """Cover voxels (k, row, column) of the shown series, in place of what its own shutters cover.
 
         Parameters
         ----------
-        grey : of what is covered, 0 black to 65535 white.
+        color : of what is covered.
         """
-        self._shutter = covered, grey
+        self._shutter = covered, color
         self._changed()
 
     def uncover(self) -> None:
@@ -61,17 +62,17 @@ class OverlaysLogic:
         loaded, wanted = self.series.loaded, self.state.data
         on = wanted.has_overlays and wanted.overlays_shown
         if on and self._node is None and loaded is not None:
-            covered, grey = self._covered(loaded)
-            self._node = add_overlays(self.app, covered, loaded.volume.geometry, grey)
+            covered, color = self._covered(loaded)
+            self._node = add_overlays(self.app, covered, loaded.volume.geometry, color)
         for tag in (AXIAL, SAGITTAL, CORONAL):
             self.views.set_overlays(tag, self._node if on else None)
 
-    def _covered(self, loaded: Loaded) -> tuple[npt.NDArray[np.uint8], int]:
+    def _covered(self, loaded: Loaded) -> tuple[npt.NDArray[np.uint8], RGB]:
         own = loaded.overlays
         if self._shutter is None and own is not None:
-            return own, loaded.shutter_grey
-        shutter, grey = self._shutter or (np.zeros(loaded.plan.geometry.shape, bool), 0)
+            return own, loaded.shutter_color
+        shutter, color = self._shutter or (np.zeros(loaded.plan.geometry.shape, bool), BLACK)
         found = np.where(shutter, np.uint8(COVERED), np.uint8(0))
         if own is not None:
             found[own == 1] = 1
-        return found, grey
+        return found, color

@@ -121,7 +121,8 @@ class PresentationLogic:
         at = self.views.slice_at(tag)
         plane = loaded.plan.planes[at] if at is not None else None
         if plane is not None and any(one.holds(plane.instance, plane.frame) for one in self._applied.images):
-            self._use_window(self._applied, plane)
+            if not self._applied.color:
+                self._use_window(self._applied, plane)
             if at is not None and plane.tile is None:
                 # Later: the view is still on its way here.
                 asyncio.get_running_loop().call_soon(self._arrived, tag, self._applied, plane, at)
@@ -187,7 +188,7 @@ class PresentationLogic:
         shown.inverse = state.inverse
         _, rows, columns = geometry.shape
         self.views.look_at(geometry.to_lps((k, rows // 2, columns // 2)))
-        if not self._use_window(state, plane):
+        if not state.color and not self._use_window(state, plane):
             shown.set_window(shown.window)  # in the state's shades all the same
             remarks.append(OTHER_RESCALE)
         tag = self.views.image_view()
@@ -200,7 +201,7 @@ class PresentationLogic:
             covered = np.zeros(geometry.shape, bool)
             for at, _ in self._planes(state):
                 covered[at] = ~uncovered(state.shutter, covered[at].shape)
-            self.overlays.cover(covered, state.shutter.grey)
+            self.overlays.cover(covered, state.shutter.rgb if state.color else (state.shutter.grey >> 8,) * 3)
         with self.state as data:
             data.presentation_uid, data.presentation_remarks = state.instance, remarks
 

@@ -21,7 +21,6 @@ from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.scene import ShownVolume, add_volume
 from dicomdock.viewer.study import Series, Study, read_study
 
-ON_THEIR_WAY = "One image; the others are on their way"
 REFRESH = 0.22  # seconds between two redraws of a series that is arriving
 
 
@@ -286,6 +285,7 @@ class SeriesLogic:
     def _show(self, loaded: Loaded, shown: ShownVolume, *, refit: bool = True) -> None:
         assert self.series is not None and self.study is not None
         before, self.shown = self.shown, shown
+        shown.alone = loaded.provisional
         windows = shown.volume.windows
         shown.set_window(windows[0] if windows else self.guess_window(loaded))
         with self.state as data:
@@ -301,13 +301,11 @@ class SeriesLogic:
             before.remove(self.app)
 
     def _describe(self) -> None:
-        """Name patient, study and series in the corners; a first image alone says that it is one."""
+        """Name patient, study and series in the corners."""
         assert self.series is not None and self.study is not None
-        alone = self.loaded is not None and self.loaded.provisional
         plans = self._plans.get(self.series.uid, ())
         several = len(plans) > 1 and self._choice < len(plans) and plans[self._choice].label
         name = f"{self.series.name}\n{several}" if several else self.series.name
-        name = f"{name}\n{ON_THEIR_WAY}" if alone else name
         self.views.describe(self.study, name, (AXIAL, SAGITTAL, CORONAL))
 
     def _filled(self, loaded: Loaded) -> None:

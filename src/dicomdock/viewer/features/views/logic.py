@@ -13,7 +13,7 @@ from trame_slicer.core import LayoutManager
 
 from dicomdock.imaging.geometry import Plane, Window
 from dicomdock.imaging.geometry.projection import opposite
-from dicomdock.viewer.engine import leave_out_slice_models, remote_views
+from dicomdock.viewer.engine import leave_out_other_slices, remote_views
 from dicomdock.viewer.features.layout.layouts import (
     AXIAL,
     BACKGROUND,
@@ -37,6 +37,7 @@ from dicomdock.viewer.study import Study
 
 WINDOW_MODE = vtkMRMLWindowLevelWidget.GetInteractionNodeAdjustWindowLevelModeAttributeName()
 WARM_SIZE = (600, 400)  # pixels, about what a view will have
+ON_THEIR_WAY = "One image; the others are on their way"
 SAME_SCALE = 0.01  # part that the size of a fitted picture may differ by and still be the fitted one
 
 
@@ -75,7 +76,7 @@ class Views:
         self.layouts = LayoutManager(app.scene, app.view_manager, server)
         # All views are there before the segment editor's effects, which look for them when they are made.
         self.layouts.register_layout_dict(definitions())
-        leave_out_slice_models(self.slices())
+        leave_out_other_slices(self.slices())
         name = self.state.name
         self.state.bind_changes(
             {
@@ -499,9 +500,10 @@ class Views:
                 side = seen.side if seen is not None else ""
                 over = self._over if tag not in BESIDE else None
                 above = f"{over.node.GetName()}, {self._opacity} %" if over is not None else ""
-                text.tl = "\n".join(line for line in (plane, series, above, side) if line)
-                number = f"{at + 1} / {count}"
-                text.bl = f"{number}\n{view.get_slice_value():.1f} mm" if spatial else number
+                alone = ON_THEIR_WAY if shown.alone else ""
+                text.tl = "\n".join(line for line in (plane, series, alone, above, side) if line)
+                number = "" if shown.alone else f"{at + 1} / {count}"
+                text.bl = f"{number}\n{view.get_slice_value():.1f} mm".lstrip() if spatial else number
                 text.br = "\n".join(
                     window_text(one.window, one.unit) for one in self._layers(tag) if one.grey
                 )

@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dicomdock.imaging.geometry import Window
+from dicomdock.imaging.presentation import curve_of
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.features.window.state import WindowState
 from dicomdock.viewer.page_state import PageState
+from dicomdock.viewer.palettes import GREY, colour_node, gradient
 from dicomdock.viewer.uptake import SUV_WINDOWS
 
 # Usual windows of CT in HU, as radiology workstations offer them.
@@ -40,12 +42,14 @@ class WindowLogic:
         self.state, self.series = PageState(server.state, WindowState), series
         self._presets: list[Window] = []
         self._observed: tuple[Any, int] | None = None
+        self._colours: dict[str, str] = {}  # names of colour tables that the user chose, by series
         self.on_window: list[Callable[[], None]] = []
 
         server.controller.use_preset = self.use
         server.controller.auto_window = self.auto
         server.controller.set_window = self.set
-        self.state.bind_changes({self.state.name.inverted: self._invert})
+        name = self.state.name
+        self.state.bind_changes({name.inverted: self._invert, name.colours: self._colours_chosen})
         series.on_shown.append(self._shown)
         series.on_complete.append(self._shown)
 
@@ -64,6 +68,7 @@ class WindowLogic:
         """Apply the window that the series was opened with."""
         shown = self.series.shown
         if shown is not None and shown.grey:
+            self._colours_chosen(GREY)
             self._invert(False)
             self._apply(shown.volume.window())
 
@@ -83,6 +88,24 @@ class WindowLogic:
         shown = self.series.shown
         if shown is not None and shown.inverted != inverted:
             shown.invert(inverted)
+
+    def _colours_chosen(self, name: str) -> None:
+        if self.series.series is not None:
+            self._colours[self.series.series.uid] = name
+            self._colour()
+
+    def _colour(self) -> None:
+        """Show the values in the colour table of their series."""
+        shown, series = self.series.shown, self.series.series
+        if shown is None or series is None:
+            return
+        name = self._colours.get(series.uid, GREY) if shown.grey else GREY
+        palette = "" if name == GREY else colour_node(self.series.app.scene, name)
+        if palette != shown.palette:
+            shown.palette = palette
+            shown.set_window(shown.window)
+        with self.state as data:
+            data.colours, data.colour_bar = name, "" if name == GREY else gradient(name)
 
     def _apply(self, window: Window) -> None:
         if self.series.shown is not None:
@@ -104,6 +127,7 @@ class WindowLogic:
             data.preset_values = [
                 f"{width:g} / {centre:g}" for width, centre in (one.stated for one in self._presets)
             ]
+        self._colour()
         self._changed()
 
     def _changed(self, *_: Any) -> None:
@@ -115,6 +139,10 @@ class WindowLogic:
             data.window_width, data.window_centre = window.stated
             data.window_unit = shown.unit
             data.inverted, data.grey = shown.inverted, shown.grey
+            curve = curve_of(window)
+            data.bar_high, data.bar_low = (
+                f"{value:.4g} {shown.unit}".rstrip() for value in (curve.high, curve.low)
+            )
         for callback in self.on_window:
             callback()
         self.series.views.refresh_text()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from dicomdock.viewer.palettes import GREY, NAMES
+
 
 @dataclass
 class WindowState:
@@ -15,6 +17,9 @@ class WindowState:
     preset_values : width and centre of each.
     inverted : low values are shown bright.
     grey : it has values that have a window, and no colours.
+    colours : name of the colour table that values are shown in, one of ``palettes``.
+    colour_bar : the table as a gradient of CSS, the least value below; empty for shades of grey.
+    bar_high, bar_low : the values at its ends, as text.
     window_width, window_centre : in ``window_unit``, which is empty where none is stated.
     """
 
@@ -22,6 +27,11 @@ class WindowState:
     preset_values: list[str] = field(default_factory=list)
     inverted: bool = False
     grey: bool = False
+    colours: str = GREY
+    palettes: list[str] = field(default_factory=lambda: list(NAMES))
+    colour_bar: str = ""
+    bar_high: str = ""
+    bar_low: str = ""
     window_width: float = 1.0
     window_centre: float = 0.0
     window_unit: str = ""

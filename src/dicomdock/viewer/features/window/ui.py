@@ -13,7 +13,15 @@ from dicomdock.viewer.features.series.suv_types import suv_types
 from dicomdock.viewer.features.views.state import ViewsState
 from dicomdock.viewer.features.window.state import WindowState
 from dicomdock.viewer.page_state import names_of
-from dicomdock.viewer.shell.widgets import TYPED, button, checkbox, panel, shown, window_fields
+from dicomdock.viewer.shell.widgets import (
+    TYPED,
+    button,
+    checkbox,
+    panel,
+    select_colours,
+    shown,
+    window_fields,
+)
 
 WINDOW, VIEWS, OVERLAYS = names_of(WindowState), names_of(ViewsState), names_of(OverlaysState)
 SERIES = names_of(SeriesState)
@@ -55,7 +63,10 @@ def window_panel(server: Any) -> None:
                 html.Span(shown(f"{WINDOW.preset_values}[i]"), classes="faint")
         window_fields(WINDOW.window_width, WINDOW.window_centre, WINDOW.window_unit, control.set_window)
         with html.Div(v_show=WINDOW.grey):
-            checkbox(WINDOW.inverted, "Inverted: low values bright (i)")
+            select_colours(WINDOW.colours, WINDOW.palettes, "Colours of the series", "colours")
+            with html.Div(v_show=f"!{WINDOW.colour_bar}"):
+                checkbox(WINDOW.inverted, "Inverted: low values bright (i)")
+            html.P("Colours are for looking: no object that is saved keeps them.", v_show=WINDOW.colour_bar)
         suv_types(f"{SERIES.series_list}.some(s => s.uid === {SERIES.series_uid} && s.modality === 'PT')")
         html.H3("Slab")
         with html.Label():
