@@ -10,7 +10,6 @@ from dicomdock.archive.index.mapping import STUDY_TAGS, study_text_of
 from dicomdock.archive.index.queries import study_text
 from dicomdock.archive.pending import PendingInstance
 
-
 _COMPARED = ("PatientID", "AccessionNumber")
 
 
