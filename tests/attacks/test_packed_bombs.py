@@ -1,8 +1,9 @@
-"""Small files that claim to be large ones: zip members of unusual methods, DICOMDIRs, Parquet tables."""
+"""Small files that claim to be large ones, or lead elsewhere: zip members, DICOMDIRs, links, pipes."""
 
 from __future__ import annotations
 
 import bz2
+import os
 import struct
 import tracemalloc
 import zipfile
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dicomdock.archive import Archive
+from dicomdock.archive import Archive, packed
 from dicomdock.archive.ingest import ImportProgress, import_paths
 from dicomdock.archive.packed import members, named_by
 from dicomdock.cohort import table
@@ -144,6 +145,58 @@ def test_names_that_no_system_has_hide_no_other_file(settings, tmp_path):
     (tmp_path / "DICOMDIR").write_bytes(dicomdir([b"A\\" * 29_000 + b"A"]))
     with pytest.raises(WireError, match="lead to no file"):
         list(named_by(tmp_path / "DICOMDIR"))
+
+
+def test_a_dicomdir_in_a_zip_file_is_not_read_without_end(settings, tmp_path, monkeypatch):
+    """250 kB became a DICOMDIR of 250 MB of zeros, which took minutes; now it is read up to a length."""
+    image, head = ct_series(1)[0], dicomdir([b"A"])
+    monkeypatch.setattr(packed, "LONGEST_DICOMDIR", len(head) + 1000)
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("DICOMDIR", head + bytes(BOMB))
+        archive.writestr("whole.dcm", image.data)
+    report = imported(settings, path)
+    assert report.stored == 1
+    assert [failure.reason for failure in report.failed] == ["The DICOMDIR is longer than 0 MB."]
+
+
+def test_records_of_a_dicomdir_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(packed, "MEMBERS", 10)
+    (tmp_path / "DICOMDIR").write_bytes(dicomdir([b"A"] * 11))
+    with pytest.raises(WireError, match="more than 10 records"):
+        list(named_by(tmp_path / "DICOMDIR"))
+    (tmp_path / "DICOMDIR").write_bytes(dicomdir([b"A"] * 10))
+    assert len(list(named_by(tmp_path / "DICOMDIR"))) == 10
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+@pytest.mark.parametrize("chosen", ["a.dcm", "DICOMDIR", "."])
+def test_a_pipe_is_not_waited_for(settings, tmp_path, chosen):
+    """Whoever can write into the folder held an import for good."""
+    image, folder = ct_series(1)[0], tmp_path / "in"
+    folder.mkdir()
+    os.mkfifo(folder / "a.dcm")
+    os.mkfifo(folder / "DICOMDIR")
+    (folder / "whole.dcm").write_bytes(image.data)
+    report = imported(settings, folder / chosen)
+    assert (report.stored, report.failed) == (int(chosen == "."), ())
+
+
+def test_a_dicomdir_leads_through_no_link_out_of_its_folder(settings, tmp_path):
+    inside, outside = ct_series(2)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "X").write_bytes(outside.data)
+    medium = tmp_path / "medium"
+    (medium / "A").mkdir(parents=True)
+    (medium / "A" / "W").write_bytes(inside.data)
+    (medium / "L").symlink_to(tmp_path / "elsewhere")
+    (medium / "B").symlink_to(medium / "A")
+    (medium / "DICOMDIR").write_bytes(dicomdir([b"L\\X", b"B\\W"]))
+    report = imported(settings, medium / "DICOMDIR")
+    assert report.stored == 1
+    assert [failure.path for failure in report.failed] == [medium / "L" / "X"]
+    with Archive.open(settings) as archive:
+        assert [one.resource for one in archive.instances(inside.resource.parent)] == [inside.resource]
 
 
 def test_a_table_is_refused_that_becomes_far_larger_than_its_file(tmp_path, monkeypatch):

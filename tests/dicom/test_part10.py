@@ -37,8 +37,8 @@ from dicomdock.archive.index.mapping import instance_row, series_row, study_row
 from dicomdock.dicom import part10
 from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.dicom.element_encoding import LONG_VRS
-from dicomdock.dicom.element_reader import MAX_ITEMS, PIXEL_TAGS
-from dicomdock.dicom.header import Header
+from dicomdock.dicom.element_reader import PIXEL_TAGS
+from dicomdock.dicom.header import MAX_ITEMS, Header
 from dicomdock.dicom.part10 import HEAD, identify, identify_file, looks_like_dicom, read_header, walk
 from dicomdock.errors import WireError
 from tests.builders import composite, ct_series, made, multiframe

@@ -336,7 +336,9 @@ def test_a_pet_ct_study_opens_with_pet_over_its_ct(screen: Screen, study: dict[s
     screen.button(f"fuse-{study['no dose'][0].series}").click()
     screen.wait("s.fusion_unit === 'Bq/ml' && s.fusion_words.includes('the injected dose is not stated')")
     screen.button(f"fuse-{study['moved'][0].series}").click()
-    screen.wait("s.fusion_name === '7 PET 7' && s.fusion_words === 'Moved by a registration of this study.'")
+    screen.wait(
+        "s.fusion_name === '7 PET 7' && s.fusion_words === 'Moved by a registration of this patient.'"
+    )
     for view in ("Red", "Yellow", "Green"):
         screen.until(lambda view=view: shows(screen, view, 0.4), words=f"{view} is not registered")
     screen.button(f"fuse-{study['padded'][0].series}").click()
@@ -465,7 +467,7 @@ def test_a_series_is_registered_by_hand_and_then_by_landmarks(
         screen.until(lambda view=view: shows(screen, view, 0.4), words=f"{view} is not registered by hand")
     assert screen.state("fusion_words") == "Moved by a registration that is not saved."
     screen.button("save-by-hand").click()
-    screen.wait("s.fusion_words === 'Moved by a registration of this study.' && !s.by_hand_unsaved")
+    screen.wait("s.fusion_words === 'Moved by a registration of this patient.' && !s.by_hand_unsaved")
     assert np.allclose(last_registration(opened), TURNED, atol=1e-5)
     screen.until(lambda: shows(screen, "Red", 0.4))
 

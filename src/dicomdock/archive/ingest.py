@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,7 +27,7 @@ from dicomdock.archive.packed import (
     other_packing,
 )
 from dicomdock.archive.pending import PendingInstance
-from dicomdock.archive.walk import Failure, cause, files_below
+from dicomdock.archive.walk import ELSEWHERE, Failure, cause, files_below
 from dicomdock.archive.writer import ArchiveWriter
 from dicomdock.dicom.part10 import HEAD, is_dicomdir, looks_like_dicom
 from dicomdock.errors import InvalidInput, WireError
@@ -117,11 +118,20 @@ def _files(paths: Iterable[Path]) -> Iterator[_Found]:
 def _named_by(path: Path) -> Iterator[_Found]:
     """Return the files that a DICOMDIR names, and which of them are not there."""
     try:
+        if not path.is_file():  # a pipe would never be opened
+            return
         with path.open("rb") as file:
-            directory = path.is_file() and is_dicomdir(file.read(HEAD))
-        if directory:
-            for named in named_by(path):
-                yield named if exists(named) and named.is_file() else Failure(named, _NOT_THERE)
+            directory = is_dicomdir(file.read(HEAD))
+        if not directory:
+            return
+        inside = Path(os.path.realpath(path.parent))
+        for named in named_by(path):
+            if not (exists(named) and named.is_file()):
+                yield Failure(named, _NOT_THERE)
+            elif Path(os.path.realpath(named.parent)).is_relative_to(inside):
+                yield named
+            else:
+                yield Failure(named, ELSEWHERE)
     except WireError as error:
         yield Failure(path, str(error))
     except OSError:

@@ -14,13 +14,13 @@ import bz2
 import copy
 import gzip
 import lzma
+import re
 import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import IO, Final, Self
 
@@ -30,12 +30,15 @@ from dicomdock.sources import CHUNK
 UNPACKED: Final = 1 << 28  # bytes that any packed file may become, or ...
 RATIO: Final = 100  # ... so many times its own size
 MEMBERS: Final = 200_000  # files in one zip file
+LONGEST_DICOMDIR: Final = 64 << 20  # bytes; enough for some 100,000 records
 DEPTH: Final = 64  # components of a name in a DICOMDIR; PS3.10 §8.5 has at most 8
 UNPACK_ERRORS: Final = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, UnicodeDecodeError),
     *(EOFError, OverflowError, RuntimeError, NotImplementedError),
 )
 """What a packed file that is damaged, encrypted or of an unknown method raises while it is read."""
+
+_RECORDS, _FILE_ID = 0x00041220, 0x00041500  # Directory Record Sequence, Referenced File ID
 
 DICOMDIR: Final = "dicomdir"
 """Its name, in any case (PS3.10 §8.6)."""
@@ -218,8 +221,13 @@ def named_by(dicomdir: Path) -> Iterator[Path]:
     OSError
     """
     listings: dict[Path, dict[str, str]] = {}
-    for names in _file_ids(dicomdir.read_bytes()):
+    for names in _file_ids(_beginning(dicomdir)):
         yield _on_disk(dicomdir.parent, names, listings)
+
+
+def _beginning(dicomdir: Path) -> bytes:
+    with dicomdir.open("rb") as file:
+        return file.read(LONGEST_DICOMDIR + 1)
 
 
 def missing_members(found: Sequence[Member]) -> Iterator[Path]:
@@ -236,7 +244,7 @@ def missing_members(found: Sequence[Member]) -> Iterator[Path]:
 
     there = {tuple(map(_plain, one.name.parts)) for one in found}
     for one in found:
-        if one.name.name.casefold() != DICOMDIR or not is_dicomdir(data := b"".join(one.chunks())):
+        if one.name.name.casefold() != DICOMDIR or not is_dicomdir(data := _first(one, LONGEST_DICOMDIR + 1)):
             continue
         for names in _file_ids(data):
             path = one.name.parent.joinpath(*names)
@@ -244,29 +252,49 @@ def missing_members(found: Sequence[Member]) -> Iterator[Path]:
                 yield path
 
 
+def _first(member: Member, size: int) -> bytes:
+    """Return the first bytes of a member; the rest is not unpacked."""
+    first = bytearray()
+    for chunk in member.chunks():
+        first += chunk
+        if len(first) >= size:
+            break
+    return bytes(first[:size])
+
+
 def _file_ids(data: bytes) -> Iterator[list[str]]:
     """Return the files that a DICOMDIR names, by the components of their names; raises as ``named_by``."""
-    from dicomdock.dicom.dataset import READ_ERRORS, read_dataset
-    from dicomdock.dicom.part10 import walk
+    from dicomdock.dicom.header import Wanted
+    from dicomdock.dicom.part10 import read_partial, walk
 
-    dataset = read_dataset(BytesIO(data))
-    try:
-        records = list(dataset.get("DirectoryRecordSequence") or ())
-        named = [record.get("ReferencedFileID") for record in records]
-    except READ_ERRORS as error:
-        raise WireError(f"The DICOMDIR cannot be read: {error}.") from error
+    if len(data) > LONGEST_DICOMDIR:
+        raise WireError(f"The DICOMDIR is longer than {LONGEST_DICOMDIR >> 20} MB.")
+    wanted = Wanted(frozenset(), _RECORDS, frozenset({_FILE_ID}), MEMBERS + 1)
+    records = read_partial(data, wanted, len(data)).items
+    if len(records) > MEMBERS:
+        raise WireError(f"The DICOMDIR has more than {MEMBERS} records.")
     unusable = []
-    for value in filter(None, named):
-        joined = value if isinstance(value, str) else "/".join(map(str, value))
-        names = joined.split("/")
+    for record in records:
+        names = [name.strip(" ") for name in re.split(r"[\\/]", _text(record.get(_FILE_ID, b"")))]
+        if names == [""]:
+            continue
         if len(names) > DEPTH or any(name in ("", ".", "..") or "\0" in name for name in names):
-            unusable.append(joined)
+            unusable.append("/".join(names))
         else:
             yield names
     walk(data, len(data))
     if unusable:
         shown = ", ".join(repr(one[:80]) for one in unusable[:3]) + ("..." if len(unusable) > 3 else "")
         raise WireError(f"Names in the DICOMDIR lead to no file below its folder: {shown}")
+
+
+def _text(value: bytes) -> str:
+    """Return a name, without its padding; media with letters beyond PS3.10 §8.5 have one of two encodings."""
+    value = value.strip(b" \0")
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def _on_disk(folder: Path, names: list[str], listings: dict[Path, dict[str, str]]) -> Path:

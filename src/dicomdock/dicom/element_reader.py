@@ -42,7 +42,6 @@ from dicomdock.dicom.header import (
 from dicomdock.dicom.sop_classes import kind_of
 
 MAX_DEPTH: Final = 128  # sequences in sequences; deeper only in files made to do harm
-MAX_ITEMS: Final = 64  # items of the wanted sequence that are read
 _ROWS: Final = 0x00280010
 _WITHOUT_PIXELS: Final = ("report", "key images", "structures", "document", "presentation", "other")
 _PIXEL_GROUP: Final = 0x7FE0
@@ -64,6 +63,7 @@ class ElementReader:
         "_item_keys",
         "_items",
         "_keys",
+        "_most_items",
         "_numbers",
         "_pixels",
         "_raw",
@@ -85,6 +85,7 @@ class ElementReader:
         self._data, self._size, self._held, self._form = data, size, len(data), form
         self._keys, self._numbers, self._item_keys, self._sequence_key = _wanted_keys(wanted, form.big)
         self._raw, self._items, self._wanted = raw, items, wanted
+        self._most_items = wanted.most_items
         self._at, self._before, self._pixels = 0, 0, False
         self.obstacle = ""
         """What ends the reading of pydicom before the end of the data set; empty for nothing."""
@@ -350,7 +351,7 @@ class ElementReader:
             if key != form.item:
                 raise Malformed("a sequence holds something other than items")
             wanted: dict[int, bytes] | None = None
-            if items is not None and len(items) < MAX_ITEMS:
+            if items is not None and len(items) < self._most_items:
                 wanted = {}
                 items.append(wanted)
             if length != UNDEFINED and wanted is None:

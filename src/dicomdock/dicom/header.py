@@ -15,6 +15,7 @@ from dicomdock.errors import InvalidInput, WireError
 Buffer: TypeAlias = "bytes | mmap.mmap"
 Raw: TypeAlias = "Mapping[int, bytes]"
 
+MAX_ITEMS: Final = 64  # items of a wanted sequence that are read, unless more are wanted
 MAX_VALUE: Final = 1 << 16  # bytes of one value that are read; more than the standard allows
 CHARSET: Final = 0x00080005
 SOP_CLASS: Final = 0x00080016
@@ -30,11 +31,13 @@ class Wanted:
     tags : attributes of the data set.
     sequence : a sequence of it, 0 for none.
     in_items : attributes of that sequence's items.
+    most_items : items that are read; the others are passed over.
     """
 
     tags: frozenset[int]
     sequence: int = 0
     in_items: frozenset[int] = frozenset()
+    most_items: int = MAX_ITEMS
 
     @classmethod
     def of(cls, keywords: Iterable[str], sequence: str = "", in_items: Iterable[str] = ()) -> Wanted:

@@ -124,12 +124,18 @@ def _meta_uid(head: bytes, tag: int) -> str:
     return found.get(tag, b"").strip(b" \0\t\r\n").decode("ascii", "replace")
 
 
-def read_partial(head: Buffer, wanted: Wanted = IDENTITY) -> Header:
-    """Return what the first bytes of a file hold of the wanted attributes, whole or not."""
+def read_partial(head: Buffer, wanted: Wanted = IDENTITY, size: int = 1 << 40) -> Header:
+    """Return what the first bytes of a file hold of the wanted attributes, whole or not.
+
+    Parameters
+    ----------
+    size : bytes of the whole file, where that is known.
+    """
     raw: dict[int, bytes] = {}
+    items: list[Raw] = []
     with suppress(Beyond, Cut, Malformed, WireError):  # what is read until then may be enough
-        _walk(head, max(len(head) + 1, 1 << 40), wanted, raw, [], partial=True)
-    return Header(raw)
+        _walk(head, size, wanted, raw, items, partial=True)
+    return Header(raw, items)
 
 
 def identify(head: Buffer) -> Resource | None:

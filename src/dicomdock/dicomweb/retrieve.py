@@ -189,24 +189,33 @@ def _after_failure(session: Session, resource: Resource, forms: Sequence[int], f
     """Request the other forms of a server that failed (429, 5xx) at the first of some.
 
     That may be its way to refuse the form. Where another one works, the first is requested once more: a
-    server that was only busy must not get to send instances in a form that lets it rewrite them.
+    server that was only busy must not get to send instances in a form that lets it rewrite them. Who comes
+    meanwhile waits, and a server that failed at all forms is not asked for them all again.
     """
-    again, waited = fault.retry_after or 0.0, 0.0
-    for index in forms[1:]:
-        waited += again
-        if waited > MAX_WAIT:
-            break
-        try:
-            with contextlib.closing(_in_form(session, resource, index, retries=0, after=again)) as parts:
-                next(parts)  # what has not begun has nothing to close
-        except TransactionError as refusal:
-            if refusal.status == 404:
-                raise
-            again = (refusal.retry_after or 0.0) if isinstance(refusal, ServerFault) else 0.0
-            continue
-        with contextlib.suppress(TransactionError):
-            return _in_form(session, resource, forms[0], retries=0)
-        return _in_form(session, resource, index)
+    level = resource.level
+    with session.negotiating:
+        if level in session.forms:
+            return open_parts(session, resource)
+        if level in session.failing:
+            raise fault
+        again, waited = fault.retry_after or 0.0, 0.0
+        for index in forms[1:]:
+            waited += again
+            if waited > MAX_WAIT:
+                break
+            try:
+                found = _in_form(session, resource, index, retries=0, after=again)
+                with contextlib.closing(found):
+                    next(found)  # what has not begun has nothing to close
+            except TransactionError as refusal:
+                if refusal.status == 404:
+                    raise
+                again = (refusal.retry_after or 0.0) if isinstance(refusal, ServerFault) else 0.0
+                continue
+            with contextlib.suppress(TransactionError):
+                return _in_form(session, resource, forms[0], retries=0)
+            return _in_form(session, resource, index)
+        session.failing.add(level)
     if session.patient and fault.retry_after is not None:
         return _in_form(session, resource, forms[0])
     raise fault

@@ -66,7 +66,9 @@ class Session:
     lists : keyword -> whether a list of several values was seen to find more than one of them.
     root_lists : level -> whether the list over all studies was seen not to be empty without reason.
     forms : level -> index of the retrieval form that worked (``retrieve.FORMS``).
+    failing : levels at which the server failed whatever the form.
     patient : requests wait for as long as the server asks for by Retry-After.
+    negotiating : held by who looks for the form in which a server does not fail.
     """
 
     http: Requests
@@ -78,7 +80,9 @@ class Session:
     lists: dict[str, bool] = field(default_factory=dict)
     root_lists: dict[str, bool] = field(default_factory=dict)
     forms: dict[str, int] = field(default_factory=dict)
+    failing: set[str] = field(default_factory=set)
     patient: bool = False
+    negotiating: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _gzip: bool = True
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 

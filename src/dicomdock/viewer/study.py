@@ -9,7 +9,7 @@ from typing import Literal
 from pydicom.dataset import Dataset
 
 from dicomdock.archive import Archive, ArchivedInstance
-from dicomdock.dicom.json_model import DicomJson, text
+from dicomdock.dicom.json_model import DicomJson, text, texts
 from dicomdock.dicom.names import person_name
 from dicomdock.dicom.query import SERIES_OVERVIEW, Query
 from dicomdock.dicom.resource import Resource
@@ -78,7 +78,7 @@ class Study:
     ----------
     uid : Study Instance UID.
     patient, patient_id, born, sex, date, description : as stored, for the corners of the views.
-    modalities : of its series, where it was searched without them.
+    modalities : of its series with backslashes between, where it was searched without them.
     series : in the order of their numbers.
     """
 
@@ -172,7 +172,7 @@ def read_priors(archive: Archive, study: Study) -> tuple[Study, ...]:
     found = [
         replace(
             _described(Study(text(one, "StudyInstanceUID")), one),
-            modalities=text(one, "ModalitiesInStudy"),
+            modalities="\\".join(texts(one, "ModalitiesInStudy")),
         )
         for one in (studies_of(archive, patient) if patient is not None else ())
         if text(one, "StudyInstanceUID") != study.uid

@@ -33,7 +33,7 @@ class FusionLogic:
     server, app : trame's and Slicer's.
     series : what is shown below.
     views : where both are shown.
-    registrations : of the study; they bring series of other frames of reference over the shown one.
+    registrations : of the patient; they bring series of other frames of reference over the shown one.
     """
 
     def __init__(
@@ -345,7 +345,7 @@ class FusionLogic:
 
 
 BY_HAND = "Moved by a registration that is not saved."
-REGISTERED = "Moved by a registration of this study."
+REGISTERED = "Moved by a registration of this patient."
 OTHER_FRAME = "has another frame of reference than the images."
 
 
