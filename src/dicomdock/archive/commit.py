@@ -104,7 +104,8 @@ def commit(
                 if item.repair:
                     refill_row(connection, number, item)
             replaced = [(number, item) for number, item in numbered if not item.repair]
-            replace_rows(connection, replaced, origin=origin, made_here=made_here, at=now)
+            if replaced:
+                replace_rows(connection, replaced, origin=origin, made_here=made_here, at=now)
             files.reached("commit: rows inserted")
         files.reached("commit: committed")
         placing.finish(placed)
@@ -135,5 +136,6 @@ def _cancel_deletions(connection: Connection, paths: Sequence[str]) -> list[str]
     """Remove files that are about to return from the list of those to delete, and return them."""
     going = {*connection.column("SELECT path FROM doomed")}
     back = [path for path in paths if path in going]
-    connection.execute_many("DELETE FROM doomed WHERE path = ?", [(path,) for path in back])
+    if back:
+        connection.execute_many("DELETE FROM doomed WHERE path = ?", [(path,) for path in back])
     return back

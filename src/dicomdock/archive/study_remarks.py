@@ -10,6 +10,8 @@ from dicomdock.archive.index.mapping import STUDY_TAGS, study_text_of
 from dicomdock.archive.index.queries import study_text
 from dicomdock.archive.pending import PendingInstance
 
+_COMPARED = ("PatientID", "AccessionNumber")
+
 
 class StudyRemarks:
     """What was odd about instances among the others of their study, as far as one writer has seen."""
@@ -18,6 +20,7 @@ class StudyRemarks:
         self._index = index
         self._patients: dict[str, tuple[str | None, bytes | None]] = {}
         self._accessions: dict[str, str] = {}
+        self._stored: dict[str, dict[str, str]] = {}
         self._reported: set[tuple[str, str]] = set()
 
     def of(self, item: PendingInstance) -> tuple[str, ...]:
@@ -51,5 +54,8 @@ class StudyRemarks:
         return (f"It has accession number {number!r}, other instances of its study have {known!r}.",)
 
     def _text(self, study: str, keyword: str) -> str:
-        with self._index.reading() as connection:
-            return study_text(connection, study, keyword)
+        """Return what the index had of a study, which is read once: most writers store a few instances."""
+        if study not in self._stored:
+            with self._index.reading() as connection:
+                self._stored[study] = {one: study_text(connection, study, one) for one in _COMPARED}
+        return self._stored[study][keyword]

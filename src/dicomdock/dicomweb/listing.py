@@ -32,7 +32,7 @@ class Listing:
     def __init__(self, requests: ListRequests) -> None:
         self.requests = requests
         self.session, self.query = requests.session, requests.query
-        self.seen: set[str] = set()
+        self.seen: set[bytes] = set()
         self.missing: dict[str, Query] = {}
         self._empty: set[str] | None = None
         self._reported: set[str] = set()
@@ -142,7 +142,7 @@ class Listing:
             self.session.learn(offset=False)
             self.requests.unlimited = True
             return True
-        return bool(self._unseen(again.rows))
+        return any(key and key not in self.seen for key in map(self.requests.key, again.rows))
 
     def _is_unsteady(self, answer: Answer) -> bool:
         """Return whether a list changed its order between its pages, so that it is requested in one page.
@@ -194,24 +194,21 @@ class Listing:
         )
 
     def _fresh(self, rows: list[DicomJson]) -> list[DicomJson]:
-        """Return the rows whose UID of this level was not seen before, and note them."""
-        found = self._unseen(rows)
-        self.seen.update(map(self.requests.key, found))
-        named = sum(bool(self.requests.key(row)) for row in rows)
+        """Return the rows, each once, whose UID of this level was not seen before, and note them."""
+        keys = [self.requests.key(row) for row in rows]
+        found: dict[bytes, DicomJson] = {}
+        for key, row in zip(keys, rows, strict=True):
+            if key and key not in self.seen:
+                found.setdefault(key, row)
+        self.seen.update(found)
+        named = len(rows) - keys.count(b"")
         self._repeats += (named - len(found)) if found else 0
         if named < len(list(filter(None, rows))):
             keyword = UID_KEYWORDS[self.query.level][-1]
             self.requests.remarks.add(
                 f"{self.session.name} listed matches without {keyword}; they were left out."
             )
-        return found
-
-    def _unseen(self, rows: list[DicomJson]) -> list[DicomJson]:
-        """Return the rows, each once, whose UID of this level was not seen before."""
-        keyed = {
-            key: row for row in reversed(rows) if (key := self.requests.key(row)) and key not in self.seen
-        }
-        return list(reversed(keyed.values()))
+        return list(found.values())
 
     def _is_last(self, answer: Answer, fresh: list[DicomJson], count: int | None, position: int) -> bool:
         """Return whether nothing can follow this page."""

@@ -7,6 +7,7 @@ PS3.18 §10.6 (Search), §8.3.4 (query parameters).
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -113,10 +114,11 @@ class ListRequests:
         """Limit and offset are counted by this client, because the server would count other rows."""
         return bool(self.local) or not self.session.dialect.offset
 
-    def key(self, row: DicomJson) -> str:
-        """Return what names a row; empty where it has no UID of this level."""
+    def key(self, row: DicomJson) -> bytes:
+        """Return what names a row, in 16 bytes as many are held; empty where it has no UID of this level."""
         uids = [json_model.text(row, tag) for tag in UID_KEYWORDS[self.query.level]]
-        return "/".join(uids) if uids[-1] else ""
+        named = "/".join(uids).encode("utf-8", "surrogatepass")
+        return hashlib.sha256(named).digest()[:16] if uids[-1] else b""
 
     def _wire(self, key: str) -> str:
         """Return a key's value as this server reads it; empty where it has no form for it."""

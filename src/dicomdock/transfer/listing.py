@@ -85,10 +85,10 @@ def instances_of(
     assert series.series is not None
     query = Query("instances", {"StudyInstanceUID": series.study, "SeriesInstanceUID": series.series})
     try:
-        found = [text(item, "SOPInstanceUID") for item in _matches(source, query)]
+        found = dict.fromkeys(text(item, "SOPInstanceUID") for item in _matches(source, query))
         if not found:  # some servers fail to search what they can describe
-            found = [text(item, "SOPInstanceUID") for item in source.metadata(series)]
-        listed = (_resource(source, series, uid, unusable) for uid in dict.fromkeys(found) if uid)
+            found = dict.fromkeys(text(item, "SOPInstanceUID") for item in source.metadata(series))
+        listed = (_resource(source, series, uid, unusable) for uid in found if uid)
         return [one for one in listed if one is not None]
     except NotFound:
         return []
