@@ -97,6 +97,24 @@ def test_a_damaged_member_is_named_and_the_rest_goes_on(settings, tmp_path, meth
         assert report.stored + report.identical == 1
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_DEFLATED])
+def test_an_encrypted_member_is_named_and_the_rest_goes_on(settings, tmp_path, method):
+    secret, image = ct_series(2)
+    path = tmp_path / "encrypted.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("secret.dcm", secret.data)
+        archive.writestr("whole.dcm", image.data)
+    data = bytearray(path.read_bytes())
+    data[6] |= 1
+    data[data.index(b"PK\1\2") + 8] |= 1
+    path.write_bytes(data)
+    report = imported(settings, path)
+    assert report.stored == 1
+    (failure,) = report.failed
+    assert failure.path.name == "secret.dcm"
+    assert failure.reason == "It cannot be unpacked: It is encrypted."
+
+
 def test_names_that_are_no_text_are_an_error_of_ours(settings, tmp_path):
     path = tmp_path / "names.zip"
     with zipfile.ZipFile(path, "w") as archive:

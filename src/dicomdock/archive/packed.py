@@ -154,6 +154,8 @@ def _opened(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes] | _Unp
 
     ``zipfile`` sees to that for the usual methods only: of a few bytes in the others it makes gigabytes.
     """
+    if info.flag_bits & 1:
+        raise zipfile.BadZipFile("It is encrypted")
     if info.compress_type not in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
         return archive.open(info)
     as_stored = copy.copy(info)
