@@ -77,7 +77,7 @@ def test_every_public_name_is_there():
         dicomdock.Nothing  # noqa: B018 - asking is the test
 
 
-def test_the_version_is_told_once():
+def test_the_version_is_reported_once():
     pyproject = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))
     assert pyproject["project"]["dynamic"] == ["version"]
     source = PROJECT / pyproject["tool"]["hatch"]["version"]["path"]

@@ -95,7 +95,7 @@ def test_an_error_states_its_http_status_and_exit_code(name):
     assert (error.http_status, error.exit_code) == CONTRACT.get(kind, (500, 1))
 
 
-def test_a_media_type_that_is_not_taken_is_told_apart_from_one_that_is_not_given():
+def test_a_media_type_that_is_not_taken_is_distinguished_from_one_that_is_not_given():
     assert errors.NotAcceptable("No.", status=415).http_status == 415
 
 

@@ -41,7 +41,7 @@ def test_a_study_is_found(case: Case, run):
     assert uids(run("search", "PatientID=nobody", "--json")) == []
 
 
-def test_a_filter_that_cannot_be_applied_is_told(case: Case, run):
+def test_a_filter_that_cannot_be_applied_is_reported(case: Case, run):
     ran = run("search", "StudyDescription=Chr*", "--json")
     if case.shows_descriptions:
         assert uids(ran) == [head()[0].study]

@@ -63,7 +63,7 @@ class TestDcm4chee:
         with client_of(server, settings) as client:
             assert told(client)[0] == 35
 
-    def test_a_search_that_is_too_broad_is_told_as_the_server_says_it(self, settings):
+    def test_a_search_that_is_too_broad_is_reported_as_the_server_says_it(self, settings):
         server = Dcm4chee(too_broad=10)
         server.hold(crowd(35))
         with client_of(server, settings) as client:
@@ -71,7 +71,7 @@ class TestDcm4chee:
                 told(client)
             assert told(client, match={"PatientID": "C0003"})[0] == 1
 
-    def test_what_is_off_line_is_said_after_what_came(self, settings):
+    def test_what_is_off_line_is_reported_after_what_came(self, settings):
         server = Dcm4chee(offline=frozenset({head()[1].instance}))
         server.add(head()[:3])
         came: list[Part] = []
@@ -189,7 +189,7 @@ class TestDcmjs:
 
 
 class TestSlicer:
-    def test_a_series_that_it_does_not_list_comes_by_its_metadata(self, settings):
+    def test_a_series_that_it_does_not_a_list_comes_by_its_metadata(self, settings):
         from dicomdock.archive import Archive
         from dicomdock.transfer.pull import pull
 

@@ -79,7 +79,7 @@ def test_who_fails_and_who_is_slow_are_named_and_nobody_waits(everywhere, know, 
     assert "asleep:" in ran.err
 
 
-def test_a_limit_holds_for_each_and_more_is_told(know, run):
+def test_a_limit_holds_for_each_and_more_is_reported(know, run):
     server = Imitation()
     server.add([small(PatientID=f"M{number}") for number in range(3)])
     with answering(server) as canned:

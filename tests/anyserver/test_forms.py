@@ -45,7 +45,7 @@ def test_one_letter_that_is_not_unicode_hides_no_study(run):
     assert "not UTF-8" in str(found.json["warnings"])
 
 
-def test_what_a_server_remarks_of_a_file_is_told_in_text_and_json(run, tmp_path):
+def test_what_a_server_remarks_of_a_file_is_reported_in_text_and_json(run, tmp_path):
     file = tmp_path / "one.dcm"
     file.write_bytes(ct_series(1)[0].data)
     with answering(Remarking()) as canned:

@@ -56,7 +56,7 @@ def test_it_is_searched(there):
     assert found(client, PatientID="nobody") == []
 
 
-def test_a_study_comes_as_stored_and_what_is_sent_is_told(there):
+def test_a_study_comes_as_stored_and_what_is_sent_is_reported(there):
     client, server = there
     parts = client.retrieve(Resource(head()[0].study))
     assert sorted(b"".join(part.chunks()) for part in parts) == sorted(one.data for one in head()[:3])

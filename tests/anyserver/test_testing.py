@@ -83,7 +83,7 @@ def known(settings: Settings):
 
 
 @pytest.mark.slow
-def test_what_is_found_is_kept_and_what_follows_is_said(run, known, settings):
+def test_what_is_found_is_kept_and_what_follows_is_reported(run, known, settings):
     server = Kheops()
     server.add([small(PatientID="K1")])
     with answering(server) as canned:

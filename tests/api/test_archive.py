@@ -58,7 +58,7 @@ def test_the_archive_of_the_command_line_is_the_default(home):
     assert (home / "dicomdock" / "archive").is_dir()
 
 
-def test_what_is_no_volume_is_refused_in_words(archive, series):
+def test_what_is_not_a_volume_is_refused_in_words(archive, series):
     study = series.split("/")[0]
     with pytest.raises(InvalidInput, match="is a study; name a series"):
         archive.volume(study)

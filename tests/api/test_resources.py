@@ -47,7 +47,7 @@ def test_text_and_value_are_the_same_resource(archive, series, tmp_path):
 @pytest.mark.parametrize(
     "method", ["instances", "present", "retrieve", "metadata", "remove", "pin", "unpin", "export", "verify"]
 )
-def test_text_that_is_no_resource_is_refused(archive, tmp_path, method):
+def test_text_that_is_not_a_resource_is_refused(archive, tmp_path, method):
     more = (tmp_path / "out",) if method == "export" else ()
     with pytest.raises(InvalidInput):
         list(getattr(archive, method)("no/re/source/at all", *more))

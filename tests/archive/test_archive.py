@@ -209,7 +209,7 @@ def test_paging_gives_each_match_once(archive: Archive) -> None:
     assert len(page.matches) == 3
 
 
-def test_what_cannot_be_searched_is_said(archive: Archive) -> None:
+def test_what_cannot_be_searched_is_reported(archive: Archive) -> None:
     add(archive, *ct_series(1))
     (page,) = archive.search(Query("studies", {"KVP": "120"}))
     assert len(page.matches) == 1
@@ -461,7 +461,7 @@ def test_many_threads_and_two_writers_at_once(archive_settings: Settings) -> Non
         assert value(page.matches[0].attributes, "NumberOfStudyRelatedInstances") == 240
 
 
-def test_a_conflict_between_processes_is_told_when_flushing(archive_settings: Settings) -> None:
+def test_a_conflict_between_processes_is_reported_when_flushing(archive_settings: Settings) -> None:
     (one,) = ct_series(1)
     other = changed(one, PatientName="Else")
     with Archive.open(archive_settings) as a, Archive.open(archive_settings) as b:
@@ -549,7 +549,7 @@ def test_a_later_version_is_not_touched(archive_settings: Settings) -> None:
         Archive.open(archive_settings)
 
 
-def test_a_lock_held_too_long_is_said(archive_settings: Settings) -> None:
+def test_a_lock_held_too_long_is_reported(archive_settings: Settings) -> None:
     from dicomdock.archive.index.engine import Index
 
     with Archive.open(archive_settings) as archive:
@@ -559,7 +559,7 @@ def test_a_lock_held_too_long_is_said(archive_settings: Settings) -> None:
         impatient.close()
 
 
-def test_an_index_that_is_locked_is_told_before_everything_has_come(
+def test_an_index_that_is_locked_is_reported_before_everything_has_come(
     archive_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from dicomdock.archive import writer
@@ -599,7 +599,7 @@ def test_a_database_that_is_none_is_refused(settings: Settings, url: str) -> Non
         Archive.open(replace(settings, database=url))
 
 
-def test_a_folder_that_cannot_be_made_is_said(settings: Settings, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported(settings: Settings, tmp_path: Path) -> None:
     from dicomdock.errors import ArchiveError
 
     blocker = tmp_path / "file"

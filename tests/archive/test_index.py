@@ -71,7 +71,7 @@ def test_a_new_archive_has_the_tables_of_one_that_version_0_1_made(
         ("sqlite://", "no file of SQLite"),
     ],
 )
-def test_what_is_no_url_is_refused_without_showing_it(url: str, sentence: str, tmp_path: Path) -> None:
+def test_what_is_not_a_url_is_refused_without_showing_it(url: str, sentence: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=sentence) as refused:
         Index(url, tmp_path)
     assert "p%zz" not in str(refused.value)

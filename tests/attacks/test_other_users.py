@@ -59,7 +59,7 @@ def test_a_connection_of_another_user_is_closed_before_it_is_read(dock: RunningD
 
 @linux
 @pytest.mark.parametrize(("options", "expected"), [((), b"000"), (("--other-users",), b"401")])
-def test_the_dicomweb_server_is_for_its_user_unless_told(
+def test_the_dicomweb_server_is_for_its_user_unless_asked(
     tmp_path: Path, options: tuple[str, ...], expected: bytes
 ) -> None:
     port = free_port()

@@ -115,7 +115,7 @@ def test_an_encrypted_member_is_named_and_the_rest_goes_on(settings, tmp_path, m
     assert failure.reason == "It cannot be unpacked: It is encrypted."
 
 
-def test_names_that_are_no_text_are_an_error_of_ours(settings, tmp_path):
+def test_names_that_are_not_text_are_an_error_of_ours(settings, tmp_path):
     path = tmp_path / "names.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("ä.dcm", b"x")

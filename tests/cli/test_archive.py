@@ -112,7 +112,7 @@ def test_only_what_a_server_has_and_nobody_pinned_is_evicted(run, hospital, tmp_
     assert run("evict", "--limit", "much").code == 2
 
 
-def test_below_a_study_it_is_said_where_things_are(run, hospital, made, tmp_path):
+def test_below_a_study_the_list_says_where_things_are(run, hospital, made, tmp_path):
     far = ct_series(2, PatientID="far")
     hospital.add(*(one.data for one in far))
     assert run("pull", "PatientID=far").code == 0

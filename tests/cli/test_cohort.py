@@ -123,7 +123,7 @@ def test_a_list_of_uids_with_faults_loses_only_the_faulty_rows(run, hospital, tm
     ("content", "sentence"),
     [(None, "cannot be read"), ("a,b\n1,2\n", "no column StudyInstanceUID"), ("", "has no rows")],
 )
-def test_a_file_that_is_no_list_makes_no_cohort(run, hospital, tmp_path, content, sentence):
+def test_a_file_that_is_not_a_list_makes_no_cohort(run, hospital, tmp_path, content, sentence):
     file = tmp_path / "list.csv"
     if content is not None:
         file.write_text(content)

@@ -144,7 +144,7 @@ def test_a_password_file_in_utf_16(monkeypatch, encoding, end):
     assert Console().secret("Password", from_stdin=True) == "pä\u010ass"
 
 
-def test_a_password_file_that_is_no_text_is_refused_by_a_sentence(monkeypatch):
+def test_a_password_file_that_is_not_text_is_refused_by_a_sentence(monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"p\xe4ss\n"), encoding="utf-8"))
     with pytest.raises(InvalidInput, match="The password is not text in UTF-8"):
         Console().secret("Password", from_stdin=True)

@@ -153,7 +153,7 @@ def test_a_file_that_is_not_there(run, hospital):
     said(run("push", "./no-such.dcm"), 2, "no-such.dcm")
 
 
-def test_no_room_is_told_before_the_disk_is_full(run, hospital, settings, tmp_path):
+def test_no_room_is_reported_before_the_disk_is_full(run, hospital, settings, tmp_path):
     hospital.add(*(instance.data for instance in ct_series(2)))
     settings.config.mkdir(parents=True, exist_ok=True)
     floor = shutil.disk_usage(tmp_path).total * 2
@@ -221,7 +221,7 @@ def test_an_unknown_command_or_option_is_a_matter_of_usage(run):
         (["server"], "command"),
     ],
 )
-def test_wrong_usage_is_told_to_scripts_too(run, words, said):
+def test_wrong_usage_is_reported_to_scripts_too(run, words, said):
     refused = run(*words, "--json")
     assert refused.code == 2
     assert refused.json["error"]["kind"] == "InvalidInput"

@@ -116,7 +116,7 @@ def test_a_derived_volume(run, series, tmp_path):
         (["moved.nii.gz", "--segments-of", "Modality=CT"], 1, "another grid"),
     ],
 )
-def test_what_cannot_be_meant_is_said(run, series, tmp_path, monkeypatch, words, code, said):
+def test_what_cannot_be_meant_is_reported(run, series, tmp_path, monkeypatch, words, code, said):
     monkeypatch.chdir(tmp_path)
     label_map(tmp_path / "labels.nii.gz", labels())
     moved = AXIAL.copy()
@@ -127,7 +127,7 @@ def test_what_cannot_be_meant_is_said(run, series, tmp_path, monkeypatch, words,
 
 
 @pytest.mark.slow
-def test_resampling_is_said(run, series, tmp_path):
+def test_resampling_is_reported(run, series, tmp_path):
     moved = AXIAL.copy()
     moved[0, 3] += 0.3
     path = label_map(tmp_path / "moved.nii.gz", labels(), moved)

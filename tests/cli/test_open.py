@@ -56,7 +56,7 @@ def test_a_token_opens_what_its_link_names(run, portal, study, home):
     assert held == []
 
 
-def test_a_token_that_opens_nothing_is_told(run, portal, study):
+def test_a_token_that_opens_nothing_is_reported(run, portal, study):
     refused = run("open", slicer_link(portal, study, "0ther"), "--yes")
     assert refused.code == 4
     assert "0ther" not in refused.err
@@ -71,7 +71,7 @@ def test_a_link_without_a_server_asks_the_default_one(run, hospital, study):
 @pytest.mark.parametrize(
     "link", ["", "slicer://viewer/", "mailto:alice@example.org", "slicer://viewer/?studyUID=../1"]
 )
-def test_what_is_no_link_is_refused(run, link):
+def test_what_is_not_a_link_is_refused(run, link):
     refused = run("open", link)
     assert refused.code in (1, 2)
     assert refused.err.strip()

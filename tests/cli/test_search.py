@@ -75,7 +75,7 @@ def test_a_selection_of_series_is_pulled(run, studies):
         ("pull", "PatientID=\udcff", "--server", "pacs"),
     ],
 )
-def test_words_that_are_no_text_are_refused_in_a_sentence(run, words):
+def test_words_that_are_not_text_are_refused_in_a_sentence(run, words):
     """What an argument holds that the terminal's encoding does not know."""
     run("server", "add", "pacs", "http://127.0.0.1:9", "--untested")
     ran = run(*words)

@@ -139,7 +139,7 @@ def test_the_token_is_shown_once_and_the_same_from_then_on():
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
-def test_no_address_is_served_without_a_token_unless_told(host):
+def test_no_address_is_served_without_a_token_unless_asked(host):
     with started("serve", "--host", host, "--port", "0", "--json") as process:
         port = process.json()["url"].split(":")[2].split("/")[0]
         assert get(f"http://127.0.0.1:{port}/dicom-web/studies")[0] == 401
@@ -175,7 +175,7 @@ def test_a_server_is_passed_on(hospital):
         assert (status, made[0].study.encode() in body) == (200, True)
 
 
-def test_a_port_in_use_is_told(run):
+def test_a_port_in_use_is_reported(run):
     with started("serve", "--port", "0", "--json") as process:
         port = process.json()["url"].split(":")[2].split("/")[0]
         taken = run("serve", "--port", port)

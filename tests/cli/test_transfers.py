@@ -68,7 +68,7 @@ def test_a_pull_that_is_not_whole_names_what_is_missing_and_goes_on_later(run, l
 
 
 @pytest.mark.slow
-def test_an_interrupt_is_told_with_the_way_to_go_on(run, leaky):
+def test_an_interrupt_is_reported_with_the_way_to_go_on(run, leaky):
     _, made, _ = leaky
 
     def interrupted(request: Request) -> Answer | None:

@@ -34,20 +34,20 @@ def here(run, tmp_path) -> list[Made]:
     return made
 
 
-def test_what_is_no_resource_is_refused(run, here):
+def test_what_is_not_a_resource_is_refused(run, here):
     refused = run("view", "1/2/3/4/5")
     assert refused.code == 2
     assert "1/2/3/4/5" in refused.err
 
 
-def test_a_study_that_is_not_here_is_told_with_its_remedy(run, here):
+def test_a_study_that_is_not_here_is_reported_with_its_remedy(run, here):
     refused = run("view", "1.2.3")
     assert refused.code == 1
     assert "1.2.3 is not in the archive. 'dicomdock pull' retrieves it." in refused.err
     assert run("view", f"{here[0].study}/1.2.3").code == 1
 
 
-def test_a_patient_nobody_knows_is_told(run, here):
+def test_a_patient_nobody_knows_is_reported(run, here):
     refused = run("view", "PatientID=nobody")
     assert refused.code == 1
     assert "nobody" in refused.err

@@ -60,7 +60,9 @@ def test_a_table_of_any_spreadsheet_is_read(
         (b"StudyInstanceUID,SeriesInstanceUID\n../../etc,1.2\n,1.2.3.1\n", "Row 2 of list.csv"),
     ],
 )
-def test_what_is_no_table_is_refused_with_a_sentence(tmp_path: Path, content: bytes, sentence: str) -> None:
+def test_what_is_not_a_table_is_refused_with_a_sentence(
+    tmp_path: Path, content: bytes, sentence: str
+) -> None:
     file = tmp_path / "list.csv"
     file.write_bytes(content)
     with pytest.raises(InvalidInput) as refused:

@@ -36,7 +36,7 @@ def test_a_rule_replaces_the_one_of_its_kind(settings: Settings) -> None:
         ("[[rules]", "cannot be read"),
     ],
 )
-def test_what_is_no_rule_is_said_and_nothing_is_overwritten(
+def test_what_is_not_a_rule_is_reported_and_nothing_is_overwritten(
     settings: Settings, text: str, words: str
 ) -> None:
     settings.config.mkdir(parents=True, exist_ok=True)

@@ -51,7 +51,7 @@ def test_secrets_are_kept_by_name_and_origin(secrets, settings):
     assert secrets.get("other", ORIGIN) == "three ß\n"
 
 
-def test_the_file_is_private_and_said(secrets, settings):
+def test_the_file_is_private_and_reported(secrets, settings):
     file = settings.config / "secrets.json"
     old = os.umask(0)
     try:
@@ -99,7 +99,7 @@ def test_a_link_is_not_followed(secrets, settings, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["fifo", "folder"])
-def test_what_is_no_file_is_refused_at_once(secrets, settings, kind):
+def test_what_is_not_a_file_is_refused_at_once(secrets, settings, kind):
     settings.config.mkdir(parents=True, exist_ok=True)
     place = settings.config / "secrets.json"
     if kind == "fifo":
@@ -111,7 +111,7 @@ def test_what_is_no_file_is_refused_at_once(secrets, settings, kind):
 
 
 @pytest.mark.parametrize("content", ["", "not json", "[]", '{"a": 1}', "\xff"])
-def test_a_damaged_file_is_said_and_left(secrets, settings, content):
+def test_a_damaged_file_is_reported_and_left(secrets, settings, content):
     secrets.set("pacs", ORIGIN, "one")
     file = settings.config / "secrets.json"
     file.write_bytes(content.encode("latin-1"))
@@ -149,7 +149,7 @@ def test_two_processes_lose_nothing(secrets, settings, no_keyring):
     assert len(kept) == 30
 
 
-def test_a_locked_keyring_is_said(secrets, settings, monkeypatch):
+def test_a_locked_keyring_is_reported(secrets, settings, monkeypatch):
     import keyring
     from keyring.backend import KeyringBackend
     from keyring.errors import KeyringLocked
@@ -168,7 +168,7 @@ def test_a_locked_keyring_is_said(secrets, settings, monkeypatch):
     assert not (settings.config / "secrets.json").exists()
 
 
-def test_a_keyring_that_is_configured_wrongly_is_said(secrets, monkeypatch):
+def test_a_keyring_that_is_configured_wrongly_is_reported(secrets, monkeypatch):
     import keyring
 
     def misconfigured():

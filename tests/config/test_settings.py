@@ -59,7 +59,7 @@ def test_the_file_overlays_the_defaults(tmp_path):
         ("port = 70000", "port must be a whole number from 1 to 65535"),
     ],
 )
-def test_a_wrong_file_is_told_in_a_sentence(tmp_path, text, said):
+def test_a_wrong_file_is_reported_in_a_sentence(tmp_path, text, said):
     write(tmp_path, text)
     with pytest.raises(InvalidInput, match=said):
         Settings.load(tmp_path)

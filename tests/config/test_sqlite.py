@@ -76,7 +76,7 @@ def test_first_commands_side_by_side(settings: Settings, _round: int):
         (sqlite3.SQLITE_CORRUPT, 0, False),
     ],
 )
-def test_a_full_disk_is_told_from_one_that_fails(
+def test_a_full_disk_is_distinguished_from_one_that_fails(
     code: int, free: int, full: bool, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The size of the disk is made up: SQLite gave these codes on a full one."""

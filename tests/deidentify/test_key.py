@@ -33,7 +33,9 @@ def test_a_file_takes_the_key_to_another_machine(settings: Settings, tmp_path: P
 
 
 @pytest.mark.parametrize("content", [b"", b"00" * 31, b"secret", b"0" * 65, "ä".encode() * 64])
-def test_what_is_no_key_is_refused_and_not_shown(settings: Settings, tmp_path: Path, content: bytes) -> None:
+def test_what_is_not_a_key_is_refused_and_not_shown(
+    settings: Settings, tmp_path: Path, content: bytes
+) -> None:
     file = tmp_path / "key"
     file.write_bytes(content)
     with pytest.raises(InvalidInput) as refused:

@@ -86,7 +86,7 @@ def test_dates_move_by_the_same_days_for_one_patient(day, patient: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "19991332", "yesterday", "2024", "19470713 Doe", "202401021500Doe"])
-def test_what_is_no_day_is_not_moved(value: str) -> None:
+def test_what_is_not_a_day_is_not_moved(value: str) -> None:
     assert shifted(value, timedelta(days=-1)) is None
 
 

@@ -59,7 +59,7 @@ def test_values_inside_sequences_are_put_right_too():
         (b'["1c3a-9b", "77aa-01"]', "base URL"),
     ],
 )
-def test_what_is_no_dicom_json_is_said(body, said):
+def test_what_is_not_dicom_json_is_reported(body, said):
     with pytest.raises(WireError, match=said.replace("(", r"\(")):
         json_model.parse(body, "text/html", what="the search for studies")
 

@@ -441,7 +441,7 @@ def test_a_million_items_are_not_a_million_objects() -> None:
 
 
 @pytest.mark.parametrize("syntax", [b"1.2.840.10008.1.2.1\r\nX-Evil: 1", b"1.2\n3", b"a/b", b"\xff\xfe"])
-def test_a_transfer_syntax_that_is_no_uid_is_refused(syntax: bytes) -> None:
+def test_a_transfer_syntax_that_is_not_a_uid_is_refused(syntax: bytes) -> None:
     meta = META.replace(
         element(0x00020010, b"UI", b"1.2.840.10008.1.2.1\0"), element(0x00020010, b"UI", syntax)
     )

@@ -325,7 +325,7 @@ def test_dates_are_accepted_as_lists_print_them(typed: str, sent: str) -> None:
     assert query.matches({"00080020": element("DA", "20240131"), "00100020": element("LO", typed)})
 
 
-def test_what_is_no_date_keeps_its_letters() -> None:
+def test_what_is_not_a_date_keeps_its_letters() -> None:
     """A range in the place of a date would become sixteen digits that nobody wrote."""
     assert normal("DA", "2024.01.31") == normal("DA", "2024-01-31") == "20240131"
     assert normal("DA", "20240101-20240202") == "20240101-20240202"

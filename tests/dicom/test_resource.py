@@ -67,7 +67,7 @@ def test_any_text_is_a_resource_or_refused_in_a_sentence(text):
         "\0",
     ],
 )
-def test_what_is_no_resource_is_refused(text):
+def test_what_is_not_a_resource_is_refused(text):
     with pytest.raises(InvalidInput):
         Resource.parse(text)
 
@@ -104,7 +104,7 @@ def test_no_level_is_skipped(broken):
         Resource("1", **broken)
 
 
-def test_a_uid_is_checked_strictly_unless_told_otherwise():
+def test_a_uid_is_checked_strictly_unless_asked_otherwise():
     assert check_uid("1.2.3\0") == "1.2.3"
     with pytest.raises(InvalidInput, match="not a DICOM UID"):
         check_uid("REM SAMPLES 1")

@@ -160,7 +160,7 @@ def test_keys_are_found_where_awss_own_tools_keep_them(how, aws, settings, home,
     assert server.refused == []
 
 
-def test_what_is_missing_is_said(settings, monkeypatch):
+def test_what_is_missing_is_reported(settings, monkeypatch):
     with pytest.raises(AuthenticationError, match="--aws-profile"):
         auth_for(profile_at("http://127.0.0.1:9"), Secrets(settings), settings)
     with pytest.raises(ProfileError, match="nobody"):

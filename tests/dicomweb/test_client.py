@@ -42,7 +42,7 @@ def test_the_whole_way_with_real_orthanc(orthanc, head, settings):
     assert orthanc.instance_count() == 3
 
 
-def test_a_wrong_password_is_told_with_the_login_that_was_tried(orthanc, settings):
+def test_a_wrong_password_is_reported_with_the_login_that_was_tried(orthanc, settings):
     from dicomdock.web.auth import BasicAuth
 
     profile = ServerProfile("orthanc", orthanc.url, Login("basic", "alice"))
@@ -101,7 +101,7 @@ def test_what_the_server_deletes_is_deleted(level, status, head, settings):
 
 
 @pytest.mark.parametrize("status", [404, 405, 501])
-def test_a_server_without_deleting_is_told_and_not_asked_twice(status, head, settings):
+def test_a_server_without_deleting_is_reported_and_not_asked_twice(status, head, settings):
     class Keeps(Awkward):
         def __call__(self, request):
             answer = super().__call__(request)
@@ -188,7 +188,7 @@ def test_without_rendering_a_picture_comes_by_wado_uri_with_its_true_type(head, 
     assert f"objectUID={head[1].instance}" in server.asked[-1].path
 
 
-def test_no_picture_at_all_is_said(head, settings):
+def test_no_picture_at_all_is_reported(head, settings):
     with client_of(Painter(head), settings, rendered=False, thumbnail=False) as client:
         with pytest.raises(UnsupportedByServer):
             client.rendered(head[0].resource)

@@ -160,7 +160,7 @@ def test_nothing_secret_is_shown(cloud, account, settings, caplog):
     assert "PRIVATE" not in shown
 
 
-def test_what_goes_wrong_is_said(cloud, account, settings, tmp_path, monkeypatch):
+def test_what_goes_wrong_is_reported(cloud, account, settings, tmp_path, monkeypatch):
     server, url = cloud
     for name in ("none.json", "empty.json"):
         (tmp_path / "empty.json").write_text("{}")
@@ -220,7 +220,7 @@ def test_a_store_is_named_by_its_path(given):
 
 
 @pytest.mark.parametrize("given", ["projects/p", PATH.replace("/s", "/s?x"), PATH.replace("d/", "d%2F/"), ""])
-def test_what_is_no_path_of_a_store(given):
+def test_what_is_not_a_path_of_a_store(given):
     with pytest.raises(InvalidInput):
         store_url(given)
 

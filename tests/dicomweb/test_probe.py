@@ -239,7 +239,7 @@ def test_a_login_that_is_missing_is_asked_for(orthanc, settings):
         probe.find_base(orthanc.root, connected(settings))
 
 
-def test_no_dicomweb_anywhere_is_said_with_the_places_tried(settings):
+def test_no_dicomweb_anywhere_is_reported_with_the_places_tried(settings):
     page = Answer(200, b"<html>", {"Content-Type": "text/html"})
     with client_of(lambda _: page, settings) as client, pytest.raises(WireError, match="/dicom-web"):
         probe.find_base(client.profile.url, connected(settings))

@@ -269,7 +269,7 @@ OCTETS = 'multipart/related; type="application/octet-stream"; boundary=xx'
     ],
     ids=["login page", "zip", "bulk data", "pictures"],
 )
-def test_what_is_no_dicom_is_never_given(answer, head, settings):
+def test_what_is_not_dicom_is_never_given(answer, head, settings):
     with client_of(lambda _: answer, settings) as client, pytest.raises(NotAcceptable):
         received(client.retrieve(head[0].resource))
 
@@ -323,7 +323,7 @@ def test_closing_early_frees_the_connection(head, series, settings):
         assert received(client.retrieve(head[0].resource)) == [head[0].data]
 
 
-def test_a_faulty_server_is_said(head, settings):
+def test_a_faulty_server_is_reported(head, settings):
     with client_of(lambda _: refused(500), settings) as client, pytest.raises(ServerFault):
         received(client.retrieve(head[0].resource))
 
@@ -369,7 +369,7 @@ def test_metadata_of_a_study_is_read_series_by_series(settings):
         assert len(list(client.metadata(first[0].resource))) == 1
 
 
-def test_no_metadata_is_told_apart_from_no_object(head, series, settings):
+def test_no_metadata_is_distinguished_from_no_object(head, series, settings):
     with client_of(Awkward(head), settings) as client:
         with pytest.raises(RemoteNotFound):
             list(client.metadata(Resource("1.2", "1.3")))

@@ -131,7 +131,7 @@ def test_nothing_found_in_every_form(nothing, settings):
     assert (page.matches, page.more) == ((), False)
 
 
-def test_a_missing_list_is_said_because_the_address_may_be_wrong(settings):
+def test_a_missing_list_is_reported_because_the_address_may_be_wrong(settings):
     with client_of(lambda _: refused(404), settings) as client:
         (page,) = client.search(Query())
     assert "check its address" in page.warnings[0]
@@ -146,7 +146,7 @@ def test_a_missing_list_is_said_because_the_address_may_be_wrong(settings):
         (Answer(200, b'[{"0020000D":', {"Content-Type": "application/dicom+json"}), "broken"),
     ],
 )
-def test_what_is_no_search_answer_is_said(answer, said, settings):
+def test_what_is_not_a_search_answer_is_reported(answer, said, settings):
     with client_of(lambda _: answer, settings) as client, pytest.raises(WireError, match=said):
         list(client.search(Query()))
 
@@ -192,7 +192,7 @@ def test_wildcards_are_filtered_here_where_the_server_has_none(many, settings):
     assert "*" not in "".join(server.searches)
 
 
-def test_a_refused_wildcard_is_filtered_here_and_said(many, settings):
+def test_a_refused_wildcard_is_filtered_here_and_reported(many, settings):
     with client_of(Awkward(many, wildcard=False), settings) as client:
         pages = list(client.search(Query(match={"PatientName": "Name01*"})))
     assert found(pages) == [one.study for one in many[10:20]]

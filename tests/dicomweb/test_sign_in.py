@@ -213,7 +213,7 @@ def test_an_answer_of_another_issuer_is_refused_before_the_code_goes_anywhere(si
     assert issuer.tokens_given == 0
 
 
-def test_a_refusal_is_said_here_and_in_the_browser(sign_in, issuer):
+def test_a_refusal_is_reported_here_and_in_the_browser(sign_in, issuer):
     issuer.answer = {"code": "", "error": "access_denied", "error_description": "Not <today>\x1b[2J."}
     with pytest.raises(AuthenticationError, match="did not succeed: Not <today>") as caught:
         sign_in()
@@ -221,7 +221,7 @@ def test_a_refusal_is_said_here_and_in_the_browser(sign_in, issuer):
     assert "Not &lt;today&gt;" in sign_in.pages[0][1]
 
 
-def test_a_refusal_at_the_token_endpoint_is_said(sign_in, issuer):
+def test_a_refusal_at_the_token_endpoint_is_reported(sign_in, issuer):
     issuer.refusing = "unauthorized_client"
     with pytest.raises(AuthenticationError, match="unauthorized_client"):
         sign_in()

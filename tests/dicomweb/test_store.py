@@ -324,7 +324,7 @@ def test_a_refused_login_ends_the_upload(head, settings):
         list(client.store(map(part, head)))
 
 
-def test_what_was_stored_before_the_login_ran_out_is_told(head, settings):
+def test_what_was_stored_before_the_login_ran_out_is_reported(head, settings):
     def stores(sent):
         late = any(one.instance == head[3].instance for one in sent)
         return refused(401) if late else told([item(one) for one in sent])
@@ -340,7 +340,7 @@ def test_what_was_stored_before_the_login_ran_out_is_told(head, settings):
 @pytest.mark.parametrize(
     ("status", "error"), [(405, UnsupportedByServer), (501, UnsupportedByServer), (404, RemoteNotFound)]
 )
-def test_a_server_without_uploads_is_told(status, error, head, settings):
+def test_a_server_without_uploads_is_reported(status, error, head, settings):
     with client_of(lambda _: refused(status), settings) as client, pytest.raises(error):
         list(client.store(map(part, head)))
 
@@ -352,7 +352,7 @@ def test_a_dialect_without_uploads_asks_nothing(head, settings):
     assert server.asked == []
 
 
-def test_what_is_no_instance_is_not_sent(head, settings, tmp_path):
+def test_what_is_not_an_instance_is_not_sent(head, settings, tmp_path):
     junk = tmp_path / "junk.dcm"
     junk.write_bytes(b"\0" * 128 + b"DICMjunk")
     server = Awkward(stores=lambda sent: told([item(one) for one in sent]))
@@ -463,7 +463,7 @@ FAILED = {
 }
 
 
-def test_what_the_server_remarks_of_an_instance_is_told():
+def test_what_the_server_remarks_of_an_instance_is_reported():
     """Azure names the element and the fault, Kheops the attributes."""
     body = json.dumps(FAILED).encode()
     outcome = store_response.read(
@@ -476,7 +476,7 @@ def test_what_the_server_remarks_of_an_instance_is_told():
     assert "attributes: PatientName, PatientID, StudyDate" in result.reason
 
 
-def test_an_error_comment_of_the_whole_answer_is_told():
+def test_an_error_comment_of_the_whole_answer_is_reported():
     """Where a server explains all failures at once, and where it says in a text that it stored nothing."""
     failed = {"00081198": {"vr": "SQ", "Value": [{"00081155": {"vr": "UI", "Value": ["1.2.3"]}}]}}
     failed["00000902"] = {"vr": "LO", "Value": ["Disk quota of s3cret exceeded"]}
@@ -490,7 +490,7 @@ def test_an_error_comment_of_the_whole_answer_is_told():
     assert outcome.results["1.2.3"].reason == "the server gives no reason; Disk quota of *** exceeded"
 
 
-def test_what_a_server_says_instead_of_a_store_response_is_told(head, settings):
+def test_what_a_server_says_instead_of_a_store_response_is_reported(head, settings):
     answer = Answer(200, b"ERROR: no license", {"Content-Type": "text/plain"})
     with client_of(Awkward(stores=lambda _: answer), settings) as client:
         (result,) = client.store(parts_of(head[:1]))
@@ -498,7 +498,7 @@ def test_what_a_server_says_instead_of_a_store_response_is_told(head, settings):
     assert result.reason.endswith("it says: ERROR: no license")
 
 
-def test_a_reason_that_stands_in_the_warning_header_alone_is_told():
+def test_a_reason_that_stands_in_the_warning_header_alone_is_reported():
     """dcm4chee writes the first error there."""
     failed = {"00081198": {"vr": "SQ", "Value": [{"00081155": {"vr": "UI", "Value": ["1.2.3"]}}]}}
     remarks = ("pacs says: Missing Patient ID",)

@@ -32,7 +32,7 @@ def test_a_pasted_address_becomes_a_base_url(pasted, base):
     assert urls.repair(repaired.url) == urls.Repaired(base)
 
 
-def test_what_was_changed_is_told():
+def test_what_was_changed_is_reported():
     assert urls.repair("http://h/dicom-web").changes == ()
     changes = urls.repair("h.example/dicom-web/studies?limit=1").changes
     assert len(changes) == 3

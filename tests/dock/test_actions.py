@@ -88,7 +88,7 @@ def test_a_study_is_exported_without_names(demo_dock: RunningDock, page: Page, t
     assert b"Masked" not in target.read_bytes()
 
 
-def test_what_would_be_lost_is_said_before(demo_dock: RunningDock, page: Page, tmp_path: Path):
+def test_what_would_be_lost_is_reported_before(demo_dock: RunningDock, page: Page, tmp_path: Path):
     (made,) = ct_series(1, PatientName="Lost^Leo", SeriesDescription="Only here")
     fetched = [changed(made, SOPInstanceUID=f"1.2.9.{n}", SeriesInstanceUID="1.2.9") for n in range(2)]
     keep(demo_dock.settings, tmp_path / "made", [made], origin="")

@@ -79,7 +79,7 @@ def test_a_share_link_offers_what_its_token_opens(dock: RunningDock, page: Page)
         assert TOKEN not in dock.log + page.content()
 
 
-def test_a_slow_server_keeps_no_sender_waiting_and_its_failure_is_told(dock: RunningDock, page: Page):
+def test_a_slow_server_keeps_no_sender_waiting_and_its_failure_is_reported(dock: RunningDock, page: Page):
     answer_now = threading.Event()
 
     def slow(_: Request) -> Answer:

@@ -89,7 +89,7 @@ def test_the_inbox_is_no_album():
 @pytest.mark.parametrize(
     ("kind", "typed"), [("basic", {}), ("oidc", {"issuer": "https://i.example"}), ("azure", {})]
 )
-def test_what_is_needed_is_said(kind: str, typed: dict[str, str]):
+def test_what_is_needed_is_reported(kind: str, typed: dict[str, str]):
     with pytest.raises(InvalidInput, match="needs"):
         login_of(kind, typed)
 

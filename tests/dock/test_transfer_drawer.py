@@ -45,7 +45,7 @@ def test_it_shows_what_runs_while_the_page_goes_on(home: Path, page: Page) -> No
         expect(switch).to_be_hidden()
 
 
-def test_a_transfer_is_paused_taken_up_and_cancelled_in_it(home: Path, page: Page) -> None:
+def test_a_transfer_is_paused_resumed_and_cancelled_in_it(home: Path, page: Page) -> None:
     server = Waiting(ct_series(5, rows=2, columns=2))
     with answering(server) as pacs, running(home / "mine") as dock:
         load_profiles(dock.settings).with_profile(ServerProfile("pacs", pacs.url)).save(dock.settings)

@@ -25,7 +25,7 @@ def looked(folder: Path, *instances: Made):
 # ---- what the files are
 
 
-def test_files_that_are_no_dicom_are_told_apart(tmp_path: Path):
+def test_files_that_are_not_dicom_are_distinguished(tmp_path: Path):
     (instance,) = ct_series(1)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     whole.write_bytes(instance.data)
@@ -61,7 +61,7 @@ def test_series_are_grouped_and_compared_with_the_archive(settings: Settings, tm
     assert [len(group.storable) for group in found] == [2, 2]
 
 
-def test_identifiers_that_stand_for_two_things_are_told(settings: Settings, tmp_path: Path):
+def test_identifiers_that_stand_for_two_things_are_reported(settings: Settings, tmp_path: Path):
     (one,) = ct_series(1)
     other_study = changed(one, StudyInstanceUID="1.2.3", SOPInstanceUID="1.2.3.4")
     other_patient = changed(one, PatientID="P2", SeriesInstanceUID="1.2.5", SOPInstanceUID="1.2.5.4")

@@ -201,7 +201,7 @@ def failing(made: list[Made], status: int, code: int) -> Answer:
     return Answer(status, json.dumps(body).encode(), JSON)
 
 
-def test_a_full_server_is_told_in_words_and_what_it_took_is_not_sent_again(
+def test_a_full_server_is_reported_in_words_and_what_it_took_is_not_sent_again(
     settings: Settings, made: list[Made]
 ) -> None:
     def reply(request: Request) -> Answer:
@@ -221,7 +221,9 @@ def test_a_full_server_is_told_in_words_and_what_it_took_is_not_sent_again(
 
 
 @pytest.mark.parametrize(("status", "words"), [(401, "login"), (403, "refused"), (400, "400")])
-def test_a_refusal_is_told_in_words(settings: Settings, made: list[Made], status: int, words: str) -> None:
+def test_a_refusal_is_reported_in_words(
+    settings: Settings, made: list[Made], status: int, words: str
+) -> None:
     def reply(request: Request) -> Answer:
         return Answer(status, b"no") if request.method == "POST" else Answer(200, b"[]", JSON)
 
@@ -233,7 +235,7 @@ def test_a_refusal_is_told_in_words(settings: Settings, made: list[Made], status
         assert {one.status for one in reply.results} <= {"failed", "unsent"}
 
 
-def test_a_server_that_is_away_is_told_in_words(settings: Settings, made: list[Made]) -> None:
+def test_a_server_that_is_away_is_reported_in_words(settings: Settings, made: list[Made]) -> None:
     with answering(lambda _: Answer()) as server:
         know(settings, "away", server.url)
     assert "refused the connection" in sentence(send(standalone(settings), made, "away"))

@@ -79,7 +79,7 @@ def test_another_user_of_the_machine_gets_no_answer(port: int, monkeypatch: pyte
         ask(port, f"/?secret={SECRET}")
 
 
-def test_what_is_not_there_any_more_is_said_and_the_oldest_addresses_go(
+def test_what_is_not_there_any_more_is_reported_and_the_oldest_addresses_go(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def deleted() -> str:

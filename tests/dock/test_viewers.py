@@ -226,7 +226,7 @@ def test_a_viewer_that_nobody_looks_at_ends_and_its_study_opens_again(
         viewers.close()
 
 
-def test_without_the_extra_the_remedy_is_said(settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_remedy_is_reported(settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingDependency, match=r"dicomdock\[viewer\]"):
         Viewers(settings).open(Resource("1.2.3"))

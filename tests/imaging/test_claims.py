@@ -228,7 +228,7 @@ def test_labels_that_alternate_are_given_up_early():
 
 
 @pytest.mark.parametrize("value", [0.5, float("nan"), float("inf"), -1.0, 65536.0, -1, 1 << 40])
-def test_values_that_are_no_labels_are_refused(value):
+def test_values_that_are_not_labels_are_refused(value):
     with pytest.raises(GeometryError, match="whole numbers"):
         masks_of(np.full((2, 2, 2), value))
 

@@ -220,7 +220,7 @@ def test_a_frame_of_another_size_than_stated_is_refused_before_it_is_decoded(mon
 
 @pytest.mark.filterwarnings("ignore:The number of bytes of compressed pixel data matches")  # by chance
 @given(st.binary(max_size=200))
-def test_bytes_that_are_no_jpeg_are_an_error(data):
+def test_bytes_that_are_not_jpeg_are_an_error(data):
     dataset = lossless(np.zeros((8, 8), "u1"))
     dataset.PixelData = encapsulate([b"\xff\xd8" + data + b"\0"])
     with pytest.raises((RuntimeError, ValueError)):

@@ -156,7 +156,7 @@ def test_more_voxels_than_fit_are_refused() -> None:
         resampled(volume, (0.001, 0.001, 0.001))
 
 
-def test_what_cannot_be_written_is_said_in_words() -> None:
+def test_what_cannot_be_written_is_reported_in_words() -> None:
     instances = headers(scan(values(), AXIAL, **CT))
     flat = Volume(np.zeros(SHAPE, np.int16), grid(SHAPE), spatial=False)
     with pytest.raises(GeometryError, match="place in the patient"):

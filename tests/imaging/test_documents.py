@@ -39,7 +39,7 @@ def test_a_model_comes_out_as_it_went_in(tmp_path: Path) -> None:
     assert written.FrameOfReferenceUID == instances[0].dataset.FrameOfReferenceUID
 
 
-def test_what_is_no_document_is_refused() -> None:
+def test_what_is_not_a_document_is_refused() -> None:
     source = headers(scan(np.zeros((1, 3, 3), np.int16)))
     with pytest.raises(InvalidInput, match="PDF"):
         pdf_to_dicom(b"hello", "x", source)

@@ -222,7 +222,7 @@ def test_a_layer_for_each_segment_without_label_values_keeps_its_names() -> None
     assert found.remarks == ()
 
 
-def test_what_cannot_be_read_or_written_is_said_in_words() -> None:
+def test_what_cannot_be_read_or_written_is_reported_in_words() -> None:
     for read in (volumes_from_nifti, volume_from_nrrd, segmentation_from_nifti, segmentation_from_nrrd):
         for data in (b"", b"nonsense" * 100, b"\x1f\x8b nonsense"):
             with pytest.raises(UnreadableFile):

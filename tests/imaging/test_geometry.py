@@ -84,7 +84,7 @@ def test_slices_run_along_the_normal_so_that_no_volume_is_mirrored() -> None:
     assert plan.planes[0].origin == pytest.approx(grid().origin)
 
 
-def test_missing_slices_are_told_and_keep_their_place() -> None:
+def test_missing_slices_are_reported_and_keep_their_place() -> None:
     geometry = grid((40, 4, 4))
     instances = stack(geometry)
     gone = {str(instances[k].SOPInstanceUID) for k in (7, 8)}
@@ -120,7 +120,7 @@ def test_two_zones_of_spacing_become_two_volumes() -> None:
     assert "spacing changes" in first.remarks[-1]
 
 
-def test_a_tilted_gantry_is_told_and_kept_in_the_affine() -> None:
+def test_a_tilted_gantry_is_reported_and_kept_in_the_affine() -> None:
     affine = AXIAL.copy()
     affine[:3, 0] = (0, 2 * np.tan(np.radians(12)), 2)
     (plan,) = split_series(stack(grid(affine=affine)))

@@ -227,7 +227,7 @@ def test_frames_refer_to_the_slice_they_lie_on() -> None:
         assert [float(v) for v in position] == pytest.approx([float(v) for v in image.ImagePositionPatient])
 
 
-def test_frames_of_an_enhanced_instance_are_told_apart() -> None:
+def test_frames_of_an_enhanced_instance_are_distinguished() -> None:
     image = enhanced()
     put_pixels(image, np.zeros((8, 10, 12), np.uint16))
     second = Volume.from_instances([image], plan=split_series([image])[1])
@@ -352,7 +352,7 @@ def test_masks_are_boxes() -> None:
 @pytest.mark.parametrize(
     "array", [np.full(SHAPE, 0.5), np.full(SHAPE, -1), np.zeros((2, 2, 2), int), np.full(SHAPE, 70000)]
 )
-def test_arrays_that_are_no_label_maps_are_refused(array: np.ndarray) -> None:
+def test_arrays_that_are_not_label_maps_are_refused(array: np.ndarray) -> None:
     with pytest.raises(GeometryError):
         Segmentation.from_array(array, grid())
 
@@ -364,7 +364,7 @@ def test_names_by_value_and_default_names() -> None:
     assert np.array_equal(made.to_array(), labels())
 
 
-def test_what_cannot_be_written_is_said_in_words() -> None:
+def test_what_cannot_be_written_is_reported_in_words() -> None:
     images, geometry = source()
     with pytest.raises(GeometryError, match="without segments"):
         segmentation_to_dicom(Segmentation(geometry, ()), images)

@@ -60,7 +60,7 @@ def test_the_container_is_what_the_bytes_are(data: bytes, syntax: str, suffix: s
     assert video.playable == (suffix == ".mp4" and syntax != HEVCMP51)
 
 
-def test_what_is_no_video_is_an_error() -> None:
+def test_what_is_not_a_video_is_an_error() -> None:
     empty = endoscopy()
     empty.PixelData = encapsulate([MP4], has_bot=False)[:8]  # the offset table alone
     with pytest.raises(GeometryError, match="holds no video"):

@@ -311,7 +311,7 @@ def test_a_dose_grid_is_scaled_and_placed() -> None:
         lambda one: b"",
     ],
 )
-def test_broken_pixels_are_told_with_their_instance(harm: Any) -> None:
+def test_broken_pixels_are_reported_with_their_instance(harm: Any) -> None:
     instances = scan(values())
     instances[2].dataset.PixelData = harm(instances[2].dataset)
     with pytest.raises(GeometryError, match="cannot be decoded") as caught:
@@ -319,7 +319,7 @@ def test_broken_pixels_are_told_with_their_instance(harm: Any) -> None:
     assert caught.value.instances == (instances[2].instance,)
 
 
-def test_what_is_no_dicom_video_or_of_another_size_is_refused_in_words() -> None:
+def test_what_is_not_dicom_video_or_of_another_size_is_refused_in_words() -> None:
     with pytest.raises(GeometryError, match="DICOM"):
         Volume.from_instances([b"not DICOM at all" * 20])
     instances = scan(values())

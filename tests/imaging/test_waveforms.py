@@ -82,7 +82,7 @@ def test_nothing_from_the_object_becomes_markup() -> None:
     ]
 
 
-def test_what_is_no_voltage_is_named_or_refused() -> None:
+def test_what_is_not_a_voltage_is_named_or_refused() -> None:
     channels = read_waveform(ecg())
     pressure = read_waveform(ecg("mm[Hg]", "Aorta"))
     _, (remark,) = strip([*channels, pressure[0]])

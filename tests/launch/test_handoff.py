@@ -107,7 +107,7 @@ def test_a_dock_that_was_killed_leaves_no_obstacle(settings: Settings) -> None:
         assert send("slicer://x", settings, command=()).text == "slicer://x"
 
 
-def test_what_the_dock_refuses_is_told_and_its_faults_are_not_shown(
+def test_what_the_dock_refuses_is_reported_and_its_faults_are_not_shown(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     def take(link: str) -> str:
@@ -240,7 +240,7 @@ def test_the_opener_ends_at_once_and_a_carrier_starts_the_dock(
     assert written(settings, tmp_path / "links")[1] == {"link": LINK}
 
 
-def test_a_user_without_a_terminal_is_told_in_our_words(settings: Settings, tmp_path: Path) -> None:
+def test_a_user_without_a_terminal_is_reported_in_our_words(settings: Settings, tmp_path: Path) -> None:
     notifier = tmp_path / "notify-send"
     notifier.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/notice\n')
     notifier.chmod(0o755)

@@ -216,7 +216,7 @@ def test_a_name_that_stands_for_a_metadata_service_is_refused(store: TrustStore)
     assert isinstance(decision, Refused)
 
 
-def test_foreign_letters_are_shown_as_punycode_and_said(store: TrustStore) -> None:
+def test_foreign_letters_are_shown_as_punycode_and_reported(store: TrustStore) -> None:
     question = asked(decide(link("https://pаcs.test/dw"), [], store, resolve=nowhere))  # a Cyrillic a
     assert question.host == "xn--pcs-6cd.test"
     assert "imitate" in question.warnings[0]

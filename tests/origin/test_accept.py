@@ -163,7 +163,7 @@ def test_data_sets_are_json_or_xml(accept, wanted):
 
 
 @pytest.mark.parametrize("accept", ["nope", "toto, tata", "multipart", ";q=1"])
-def test_what_is_no_media_type_accepts_nothing(accept):
+def test_what_is_not_a_media_type_accepts_nothing(accept):
     assert choices(accept) == ()
     assert [choice.essence for choice in choices(f"{accept}, image/png")] == ["image/png"]
 

@@ -56,7 +56,7 @@ def test_the_root_says_where_the_service_is(server):
 @pytest.mark.parametrize(
     ("method", "path", "status"), [("PUT", "/dicom-web/studies", 405), ("GET", "/nowhere", 404)]
 )
-def test_what_is_no_transaction_is_refused(server, method, path, status):
+def test_what_is_not_a_transaction_is_refused(server, method, path, status):
     assert server.ask(path, method=method).status == status
 
 

@@ -81,7 +81,7 @@ def test_a_trusted_proxy_states_the_address_that_it_was_reached_by(behind, made,
 
 
 @pytest.mark.parametrize("host", NOT_A_HOST)
-def test_what_is_no_host_changes_nothing(behind, made, host):
+def test_what_is_not_a_host_changes_nothing(behind, made, host):
     headers = {"X-Forwarded-Host": host.encode("latin-1")}
     assert bulk_address(behind, made, headers).startswith(behind.url)
 
@@ -99,7 +99,7 @@ def test_the_address_that_the_client_wrote_stands_where_nothing_is_stated(behind
 
 
 @pytest.mark.parametrize("address", ["proxy.example.org", "10.0.0.0/40", ""])
-def test_a_proxy_that_is_no_address_is_refused(archive, address):
+def test_a_proxy_that_is_not_an_address_is_refused(archive, address):
     with pytest.raises(InvalidInput):
         create_app(archive, proxies=(address,))
 

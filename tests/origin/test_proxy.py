@@ -68,7 +68,7 @@ def test_what_is_stored_and_deleted_here_is_so_behind(server, proxy):
     assert server.ask("/dicom-web/studies", JSON).json() == []
 
 
-def test_what_is_not_there_and_what_is_away_are_told_apart(proxy, settings):
+def test_what_is_not_there_and_what_is_away_are_distinguished(proxy, settings):
     assert proxy.ask("/dicom-web/studies/1.2/metadata").status == 404
     away = ServerProfile("away", "http://127.0.0.1:9/dicom-web")
     with Client(away, settings=settings) as client, serving(client) as running:

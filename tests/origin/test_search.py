@@ -110,7 +110,7 @@ def test_plain_json_is_given_by_that_name(filled):
         "orderby=-NoSuchAttribute",
     ],
 )
-def test_a_query_that_cannot_be_right_is_told_in_a_sentence(filled, query):
+def test_a_query_that_cannot_be_right_is_reported_in_a_sentence(filled, query):
     response = filled.server.ask(f"/dicom-web/studies?{query}", JSON)
     assert response.status == 400
     assert response.headers["Content-Type"].startswith("text/plain")
@@ -121,7 +121,7 @@ def test_a_query_that_cannot_be_right_is_told_in_a_sentence(filled, query):
 @pytest.mark.parametrize(
     "path", ["/studies/..%2Fx/series", "/studies/1%0A2/series", "/studies/%2e%2e/series"]
 )
-def test_what_is_no_uid_is_refused(filled, path):
+def test_what_is_not_a_uid_is_refused(filled, path):
     assert filled.server.ask(f"/dicom-web{path}", JSON).status in (400, 404)
 
 

@@ -225,7 +225,7 @@ def test_what_is_wrong_with_a_request_is_not_said_of_a_servers_answer(server, bo
         (b"--xx\r\nContent-Type: application/dicom\r\n", "The request's body ended before it was complete"),
     ],
 )
-def test_what_is_wrong_with_a_body_is_said_of_the_request(server, body, sentence):
+def test_what_is_wrong_with_a_body_is_blamed_on_the_request(server, body, sentence):
     response = server.ask(
         "/dicom-web/studies",
         "application/dicom+json",

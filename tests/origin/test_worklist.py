@@ -188,7 +188,9 @@ def test_a_work_item_that_nobody_claimed_is_canceled_with_the_reason(server: Run
     assert item["00741002"]["Value"][0]["00741238"] == reason["00741238"]
 
 
-def test_an_abandoned_claim_is_told_to_both_sides(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_abandoned_claim_is_reported_to_both_sides(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = _created(server, "1.2.840.10")
     monkeypatch.setattr(server.archive, "worklist_deadline", 7200.0)
     claimed = _send(server, f"{path}/state", _state("IN PROGRESS"), "PUT")

@@ -186,7 +186,7 @@ def test_many_who_take_cases_at_once_share_them(archive_settings: Settings, make
     assert sorted(filter(None, taken)) == [(number, 1) for number in range(1, 13)]
 
 
-def test_an_abandoned_case_comes_free_and_both_are_told(
+def test_an_abandoned_case_comes_free_and_both_are_notified(
     projects: Projects, archive: Archive, clock: Clock, make: Make
 ) -> None:
     make(count=1)

@@ -81,7 +81,7 @@ def test_a_case_is_found_by_its_name(number: int, slot: int, annotations: int) -
 
 
 @given(st.text(max_size=12))
-def test_what_is_no_name_of_a_case_is_refused(text: str) -> None:
+def test_what_is_not_a_name_of_a_case_is_refused(text: str) -> None:
     with contextlib.suppress(InvalidInput):
         number, slot = key_of(text, project(review=False))
         assert (number >= 1, 1 <= slot <= 26) == (True, True)

@@ -431,7 +431,7 @@ def test_instances_of_another_study_are_not_taken_from_a_server(archive: Archive
     assert kept(archive, series_of(made)) == originals(made)
 
 
-def test_a_conflict_that_another_process_made_meanwhile_is_told(archive: Archive, settings: Settings):
+def test_a_conflict_that_another_process_made_meanwhile_is_reported(archive: Archive, settings: Settings):
     made = ct_series(2)
     server = Awkward(made)
     theirs = changed(made[1], PatientComments="stored while the pull ran")

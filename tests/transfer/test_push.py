@@ -172,7 +172,7 @@ def test_a_login_that_may_store_need_not_be_allowed_to_search(
     assert any("Duplicates cannot be seen" in warning for warning in report.warnings)
 
 
-def test_a_server_without_lists_is_said_so_once_for_all_series(settings: Settings):
+def test_a_server_without_lists_is_reported_once_for_all_series(settings: Settings):
     made = [*ct_series(1), *ct_series(1), *ct_series(1)]
     parts = [
         Part("application/dicom", lambda one=one: iter([one.data]), len(one.data), resource=one.resource)
@@ -411,7 +411,7 @@ def test_closing_the_push_cancels_it(settings: Settings, tmp_path: Path):
     assert len(batches) < 10
 
 
-def test_files_that_are_no_dicom_are_refused_by_name_but_passed_over_in_folders(tmp_path: Path):
+def test_files_that_are_not_dicom_are_refused_by_name_but_passed_over_in_folders(tmp_path: Path):
     folder = tmp_path / "mixed"
     made = ct_series(2)
     write(folder / "deep", made)

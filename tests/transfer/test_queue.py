@@ -192,7 +192,7 @@ def test_an_ended_transfer_can_be_forgotten_with_its_items_but_a_running_one_can
     assert queue.items(number) == []
 
 
-def test_words_that_are_no_text_are_kept_as_well_as_they_can_be(queue: TransferQueue):
+def test_words_that_are_not_text_are_kept_as_well_as_they_can_be(queue: TransferQueue):
     number = queue.add("push", "a", ["1.2"], files=["/odd\udcff.dcm"], claimed=True).id
     queue.record(number, [Item("1.2/3/4", "failed", "half a letter \ud800")])
     queue.finish(number, "failed", "half a letter \ud800")

@@ -181,7 +181,7 @@ def headers_shape(headers: list[Dataset]) -> tuple[int, int, int]:
 
 
 @pytest.mark.parametrize("name", ["frameless", "pixelless"])
-def test_what_cannot_be_opened_is_told(existing: Existing, screen: Screen, name: str) -> None:
+def test_what_cannot_be_opened_is_reported(existing: Existing, screen: Screen, name: str) -> None:
     click_on(screen, existing, "ct", name)
     screen.wait("s.notes.some(one => one.bad && one.words.includes('cannot be opened')) && !s.busy")
     screen.page.get_by_role("button", name="Close").click()

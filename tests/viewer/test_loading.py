@@ -226,7 +226,7 @@ def test_a_damaged_image_is_named_and_the_others_are_shown(settings: Settings, d
     assert len(whole.filled) == SHAPE[0] - 1
 
 
-def test_a_series_that_is_not_there_is_told(settings: Settings) -> None:
+def test_a_series_that_is_not_there_is_reported(settings: Settings) -> None:
     _, _, instances = made_study()
     told = Told()
     with Archive.open(settings) as archive:

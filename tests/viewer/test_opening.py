@@ -150,7 +150,7 @@ def test_a_study_that_its_server_does_not_have_ends_on_its_page(dock: RunningDoc
         assert f"/study/{study}" in page.url
 
 
-def test_a_download_that_fails_is_told_in_the_viewer(dock: RunningDock, page: Page) -> None:
+def test_a_download_that_fails_is_reported_in_the_viewer(dock: RunningDock, page: Page) -> None:
     study, series, instances = made_study()
     server = Gated([instances], status=500)
     with answering(server) as running_server:

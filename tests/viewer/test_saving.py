@@ -142,7 +142,7 @@ def test_a_drawing_that_is_not_saved_is_asked_about_before_another_takes_its_pla
     assert scene.opened.saved_since(before).path == saved.path
 
 
-def test_a_refused_login_is_told_and_sending_can_be_tried_again(
+def test_a_refused_login_is_reported_and_sending_can_be_tried_again(
     scene: Scene, screen: Screen, orthanc: Orthanc
 ) -> None:
     painted(screen)

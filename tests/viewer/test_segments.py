@@ -298,7 +298,7 @@ def test_seeds_grow_along_like_values(editor: Editor) -> None:
     and_back(editor, STARTS["seeds"], after)
 
 
-def test_what_cannot_be_computed_is_told(editor: Editor) -> None:
+def test_what_cannot_be_computed_is_reported(editor: Editor) -> None:
     editor.open("stripes")
     editor.screen.button("grow").click()
     editor.screen.note("Growing needs seeds of two segments")
@@ -501,7 +501,7 @@ def hold_computing(opened: Opened) -> bool:
     return bool(found)
 
 
-def test_a_long_computation_is_told_and_can_be_stopped(editor: Editor) -> None:
+def test_a_long_computation_is_reported_and_can_be_stopped(editor: Editor) -> None:
     editor.open("noisy")
     editor.tool("smoothing")
     editor.select("Smoothing method", "Median")

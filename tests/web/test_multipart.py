@@ -236,7 +236,7 @@ def test_a_length_far_too_large_is_an_error_rather_than_a_guess():
 
 
 @pytest.mark.parametrize("length", ["-1", "many", "9" * 30, "", "1_0", "٣"])
-def test_a_length_that_is_no_number_is_ignored(length):
+def test_a_length_that_is_not_a_number_is_ignored(length):
     data = f"--xx\r\nContent-Length: {length}\r\n\r\npayload\r\n--xx--".encode()
     assert payloads(data) == [b"payload"]
 
@@ -258,7 +258,7 @@ def test_a_truncated_answer_never_looks_complete(lengths):
             assert broken, "a part without length or delimiter is not known to be whole"
 
 
-def test_whole_parts_are_given_before_the_missing_end_is_told():
+def test_whole_parts_are_given_before_the_missing_end_is_reported():
     assert read_until_error(body(b"one", b"two", lengths=True, end=False)) == ([b"one", b"two"], False)
     assert read_until_error(body(b"one", b"two", end=False)) == ([b"one"], True)
 
@@ -451,7 +451,7 @@ def test_a_header_cannot_bring_in_lines():
     assert set(part.headers) == {"content-type", "content-length", "content-location"}
 
 
-def test_a_part_that_changed_meanwhile_is_told(tmp_path):
+def test_a_part_that_changed_meanwhile_is_reported(tmp_path):
     file = tmp_path / "one.dcm"
     file.write_bytes(b"12345")
     written = MultipartBody([Part.from_file(file)])

@@ -110,7 +110,7 @@ def test_a_server_that_refuses_a_raw_caret_gets_it_escaped_from_then_on(quick):
     assert asked == [raw, escaped, escaped]
 
 
-def test_a_400_that_escaping_does_not_cure_is_told(quick):
+def test_a_400_that_escaping_does_not_cure_is_reported(quick):
     with answering(answers(Answer(400, b"bad key"))) as server, line(server.url, quick) as http:
         with pytest.raises(TransactionError, match="bad key") as caught:
             http.request("GET", "/studies", query=[("PatientName", "A^B")])

@@ -128,7 +128,7 @@ def test_without_xdg_utils_the_remedy_is_to_install_it(settings: Settings) -> No
         register(system, ["dicomdock"])
 
 
-def test_a_desktop_that_does_not_take_it_is_told(settings: Settings) -> None:
+def test_a_desktop_that_does_not_take_it_is_reported(settings: Settings) -> None:
     system = LinuxRegistrar(settings, run=lambda command, text: (0, ""))
     with pytest.raises(LaunchError, match="settings of default applications"):
         register(system, ["dicomdock"])

@@ -108,7 +108,7 @@ def test_slicer_is_asked_for_and_given_back(system: MacRegistrar, mac: Mac) -> N
     assert system.status("dicomdock").state == "ours"
 
 
-def test_what_is_broken_is_said(system: MacRegistrar, mac: Mac) -> None:
+def test_what_is_broken_is_reported(system: MacRegistrar, mac: Mac) -> None:
     register(system, ["dicomdock"])
     system.wrapper.unlink()
     assert "is gone; run `dicomdock register --scheme dicomdock`" in system.status("dicomdock").remedy

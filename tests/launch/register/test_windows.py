@@ -176,7 +176,7 @@ def test_the_users_choice_in_the_settings_wins(system: WindowsRegistrar, registr
     assert "Default apps" in system.status("slicer").remedy
 
 
-def test_what_is_broken_is_said(system: WindowsRegistrar, registry: Registry, opener: Path) -> None:
+def test_what_is_broken_is_reported(system: WindowsRegistrar, registry: Registry, opener: Path) -> None:
     register(system, ["slicer"])
     opener.unlink()
     assert (system.status("slicer").state, "reinstall" in system.status("slicer").remedy) == ("broken", True)
