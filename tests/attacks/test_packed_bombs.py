@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import os
 import struct
+import threading
 import tracemalloc
 import zipfile
 import zlib
@@ -20,6 +21,7 @@ from dicomdock.cohort.table import read_rows
 from dicomdock.errors import InvalidInput, WireError
 from dicomdock.sources import CHUNK
 from tests.builders import ct_series
+from tests.waiting import join
 
 BOMB = 64 << 20
 BOUND = 24 << 20  # bytes in use at once
@@ -196,7 +198,13 @@ def test_a_pipe_is_not_waited_for(settings, tmp_path, chosen):
     os.mkfifo(folder / "a.dcm")
     os.mkfifo(folder / "DICOMDIR")
     (folder / "whole.dcm").write_bytes(image.data)
-    report = imported(settings, folder / chosen)
+    reports: list[ImportProgress] = []
+    importing = threading.Thread(
+        target=lambda: reports.append(imported(settings, folder / chosen)), daemon=True
+    )
+    importing.start()
+    join(importing)
+    (report,) = reports
     assert (report.stored, report.failed) == (int(chosen == "."), ())
 
 

@@ -157,9 +157,17 @@ def test_not_loopback(host):
     assert not is_loopback(host)
 
 
-@pytest.mark.parametrize("wrapped", ["::ffff:127.0.0.1", "::ffff:7f00:1", "64:ff9b::7f00:1", "2002:7f00:1::"])
+@pytest.mark.parametrize("wrapped", ["::ffff:127.0.0.1", "::ffff:7f00:1"])
 def test_loopback_wrapped_in_ipv6(wrapped):
     assert Origin.parse(f"http://[{wrapped}]/").is_loopback
+
+
+@pytest.mark.parametrize("wrapped", ["64:ff9b::7f00:1", "2002:7f00:1::", "::127.0.0.1", "2001::80ff:fffe"])
+def test_loopback_by_way_of_a_gateway_is_not_this_machine(wrapped):
+    """A packet to it leaves the machine: plain http to it would show a login to the network."""
+    origin = Origin.parse(f"http://[{wrapped}]/")
+    assert not origin.is_loopback
+    assert origin.reach == "forbidden"
 
 
 @pytest.mark.parametrize(

@@ -221,11 +221,12 @@ def reach(address: Address) -> Reach:
     """Return what kind of machine has this address, also where IPv6 wraps an IPv4 address.
 
     ``forbidden`` is what nobody serves studies at: link-local, multicast, unspecified and reserved addresses,
-    and those at which clouds hand out credentials.
+    those at which clouds hand out credentials, and this machine's by way of a gateway elsewhere (NAT64, 6to4,
+    Teredo).
     """
-    address = _unwrapped(address)
+    outer, address = address, _unwrapped(address)
     if address.is_loopback:
-        return "loopback"
+        return "loopback" if outer == address or getattr(outer, "ipv4_mapped", None) else "forbidden"
     if address in _METADATA or address.is_link_local or address.is_multicast or address.is_unspecified:
         return "forbidden"
     if isinstance(address, ipaddress.IPv4Address) and (address.is_reserved or address.packed[0] == 0):
