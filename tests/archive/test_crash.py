@@ -17,7 +17,8 @@ import pytest
 
 from dicomdock.archive import Archive
 from dicomdock.archive.journal_state import JournalState
-from dicomdock.archive.storage.sessions import BYTES, NOTES, Announcement, Session, abandoned
+from dicomdock.archive.storage.sessions import BYTES, NOTES, PREFIX, Announcement, Session
+from dicomdock.config.process_folders import abandoned
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from tests.archive.conftest import part
@@ -204,7 +205,7 @@ def test_a_note_stays_unless_its_commit_was_finished(tmp_path: Path) -> None:
     session.finished(other, 1)
     session.close()
     assert Announcement.read(note) == second, "its files may lie in the archive without rows"
-    with abandoned(incoming) as (folder,):
+    with abandoned(incoming, PREFIX) as (folder,):
         assert note.parent == folder
     session = Session(incoming, lambda: None)
     session.finished(session.announce(first), 1)
@@ -269,14 +270,14 @@ def test_a_session_that_is_being_made_is_not_lost_to_who_looks_for_dead_ones(
         def found_meanwhile(*arguments: Any) -> int:
             descriptor = really_open(*arguments)
             monkeypatch.undo()
-            assert looking.enter_context(abandoned(archive._files.incoming))
+            assert looking.enter_context(abandoned(archive._files.incoming, PREFIX))
             if removes:
                 looking.close()
             return descriptor
 
         monkeypatch.setattr("dicomdock.config.lock.os.open", found_meanwhile)
         with archive.writer() as writer:
-            with abandoned(archive._files.incoming) as dead:
+            with abandoned(archive._files.incoming, PREFIX) as dead:
                 assert not dead
             writer.add(part(one.data))
         assert archive.present(Resource(one.study)) == {one.instance}

@@ -16,7 +16,8 @@ from dicomdock.archive.placement import deletable, give_up, session_of, stale_se
 from dicomdock.archive.storage.files import Files
 from dicomdock.archive.storage.journal import Removed, Stored
 from dicomdock.archive.storage.local import COPY, disk_errors
-from dicomdock.archive.storage.sessions import NOTE, Announcement, abandoned
+from dicomdock.archive.storage.sessions import NOTE, PREFIX, Announcement
+from dicomdock.config.process_folders import abandoned
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import WireError
 
@@ -25,7 +26,7 @@ _STORED = "SELECT origin, made_here, added FROM instance WHERE id = ?"
 
 def recover(files: Files, index: Index) -> None:
     """Finish what crashed processes began; cheap where there is nothing to do."""
-    with disk_errors("Opening the archive"), abandoned(files.incoming) as sessions:
+    with disk_errors("Opening the archive"), abandoned(files.incoming, PREFIX) as sessions:
         if files.objects is not None:
             _give_up(index, [session_of(note) for session in sessions for note in session.glob(f"*{NOTE}")])
         for session in sessions if files.objects is None else ():

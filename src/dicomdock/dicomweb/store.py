@@ -10,8 +10,6 @@ PS3.18 §10.5 (Store).
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -19,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from dicomdock.config.process_folders import work_folder
 from dicomdock.dicom.part10 import identify_file
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource, resource_in
@@ -94,24 +93,24 @@ def store(session: Session, parts: Iterable[Part], *, study: str | None = None) 
     if not session.dialect.store:
         raise UnsupportedByServer(f"{session.name} does not take uploads.", feature="Store")
     path = "/studies" if study is None else Resource(check_uid(study, tolerant=True)).path
-    session.settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    spool = Path(tempfile.mkdtemp(prefix="store-", dir=session.settings.state))
     workers = min(session.settings.store_workers, session.dialect.parallel or session.settings.store_workers)
     sender = _Sender(session, path)
-    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="store")
-    try:
-        running: set[Future[list[StoreResult]]] = set()
-        for batch in _batches(session, parts, study, spool):
-            if isinstance(batch, StoreResult):
-                yield batch
-                continue
-            running.add(pool.submit(sender.send, batch.items))
-            yield from _collected(running, workers - 1)
-        yield from _collected(running, 0)
-    finally:
-        sender.stopped.set()
-        pool.shutdown(wait=True, cancel_futures=True)
-        shutil.rmtree(spool, ignore_errors=True)
+    with (
+        work_folder(session.settings.state, "store-") as spool,
+        ThreadPoolExecutor(max_workers=workers, thread_name_prefix="store") as pool,
+    ):
+        try:
+            running: set[Future[list[StoreResult]]] = set()
+            for batch in _batches(session, parts, study, spool):
+                if isinstance(batch, StoreResult):
+                    yield batch
+                    continue
+                running.add(pool.submit(sender.send, batch.items))
+                yield from _collected(running, workers - 1)
+            yield from _collected(running, 0)
+        finally:
+            sender.stopped.set()
+            pool.shutdown(cancel_futures=True)
 
 
 def _collected(running: set[Future[list[StoreResult]]], most: int) -> Iterator[StoreResult]:

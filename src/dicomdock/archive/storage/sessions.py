@@ -7,25 +7,23 @@ import json
 import logging
 import shutil
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dicomdock.archive.storage.syncing import sync_folders
 from dicomdock.config.lock import FileLock, NoLocks
+from dicomdock.config.process_folders import locked_folder
 from dicomdock.errors import ArchiveError
 
 log = logging.getLogger(__name__)
 
+PREFIX = "session-"
 NOTE = ".places"
 VOID = b"-"  # its first byte where it says nothing
 PAGE = 4096  # bytes by which it grows
-YOUNG = 60.0  # seconds in which a session has long locked its folder
 NOTES = 32  # of finished commits that share a sync
 BYTES = 64 << 20  # of their files, which are read again after a crash
-TRIES = 100  # to lock a new folder before another process does
 
 
 @dataclass(frozen=True)
@@ -167,44 +165,11 @@ class Session:
 
 
 def _locked_folder(incoming: Path) -> tuple[Path, FileLock]:
-    import tempfile
-
-    for _ in range(TRIES):
-        folder = Path(tempfile.mkdtemp(prefix="session-", dir=incoming))
-        lock = FileLock(folder / "lock")
-        # Before it is locked it looks like one of a process that is gone, and whoever opens the archive
-        # in that moment takes it away.
-        try:
-            if lock.acquire():
-                return folder, lock
-        except FileNotFoundError:
-            continue
-        except NoLocks as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise ArchiveError(
-                f"The file system of {incoming} has no locks (neither flock nor lockf), so that nothing "
-                "can be added safely.",
-                remedy="Put the archive on a local disk: the setting 'archive' names its folder.",
-            ) from error
-    raise ArchiveError(f"No folder could be locked in {incoming}.")
-
-
-@contextmanager
-def abandoned(incoming: Path) -> Iterator[list[Path]]:
-    """Return the sessions' folders whose process is gone, hold them for the block, and remove them."""
-    with ExitStack() as held:
-        folders = []
-        for folder in incoming.glob("session-*"):
-            try:
-                if time.time() - folder.stat().st_mtime < YOUNG and not (folder / "lock").exists():
-                    continue  # just being made
-                lock = FileLock(folder / "lock")
-                if not lock.acquire():
-                    continue  # alive, or being recovered by another
-            except OSError:  # gone meanwhile
-                continue
-            held.callback(lock.release)
-            folders.append(folder)
-        yield folders
-        for folder in folders:
-            shutil.rmtree(folder, ignore_errors=True)
+    try:
+        return locked_folder(incoming, PREFIX)
+    except NoLocks as error:
+        raise ArchiveError(
+            f"The file system of {incoming} has no locks (neither flock nor lockf), so that nothing "
+            "can be added safely.",
+            remedy="Put the archive on a local disk: the setting 'archive' names its folder.",
+        ) from error
