@@ -82,19 +82,21 @@ def series_panel(server: Any, priors: Callable[[Any], None], volumes: Callable[[
             ):
                 html.Option("{{ name }}", v_for=f"(name, i) in {SERIES.volumes}", key="i", value=("i",))
             volumes(server)
-        with html.Label(v_show=f"{names_of(SliceViewState, AXIAL).count} > 1"):
-            html.Input(
-                type="number",
-                raw_attrs=[
-                    f':value="{CINE.play_rate}"',
-                    'min="1"',
-                    'max="60"',
-                    f'@change="{CINE.play_rate} = Number($event.target.value)"',
-                    'aria-label="Images a second"',
-                    'style="width:64px"',
-                ],
-            )
-            html.Span("images a second when played (Space)")
+        with html.Div(v_show=f"{names_of(SliceViewState, AXIAL).count} > 1"):
+            html.H3("Playing")
+            with html.Label():
+                html.Input(
+                    type="number",
+                    raw_attrs=[
+                        f':value="{CINE.play_rate}"',
+                        'min="1"',
+                        'max="60"',
+                        f'@change="{CINE.play_rate} = Number($event.target.value)"',
+                        'aria-label="Images a second"',
+                        'style="width:64px"',
+                    ],
+                )
+                html.Span("images a second (Space plays)")
         html.P(shown(SERIES.arrival_words), v_show=SERIES.arrival_words, raw_attrs=['role="status"'])
         html.P("{{ remark }}", v_for=f"(remark, i) in {SERIES.remarks}", key="i")
 

@@ -66,7 +66,7 @@ def window_panel(server: Any) -> None:
             select_colours(WINDOW.colours, WINDOW.palettes, "Colours of the series", "colours")
             with html.Div(v_show=f"!{WINDOW.colour_bar}"):
                 checkbox(WINDOW.inverted, "Inverted: low values bright (i)")
-            html.P("Colours are for looking: no object that is saved keeps them.", v_show=WINDOW.colour_bar)
+            html.P("Colours are for viewing only and are not saved.", v_show=WINDOW.colour_bar)
         suv_types(f"{SERIES.series_list}.some(s => s.uid === {SERIES.series_uid} && s.modality === 'PT')")
         html.H3("Slab")
         with html.Label():
