@@ -81,9 +81,8 @@ class Identity:
     def of(cls, dataset: Dataset, pseudonyms: Pseudonyms) -> Identity:
         """Read whom an instance names."""
         number = text(dataset, "PatientID").strip()
-        name = " ".join(
-            _WORD.findall(text(dataset, "PatientName"))
-        ).casefold()  # pseudonyms rest on this form
+        # Not folded: the pseudonyms of earlier versions rest on this form.
+        name = " ".join(_WORD.findall(text(dataset, "PatientName"))).casefold()
         key = number
         patient = pseudonyms.name("patient", number)
         if not number and name:

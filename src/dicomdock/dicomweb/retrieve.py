@@ -194,31 +194,41 @@ def _after_failure(session: Session, resource: Resource, forms: Sequence[int], f
     """
     level = resource.level
     with session.negotiating:
-        if level in session.forms:
-            return open_parts(session, resource)
-        if level in session.failing:
-            raise fault
-        again, waited = fault.retry_after or 0.0, 0.0
-        for index in forms[1:]:
-            waited += again
-            if waited > MAX_WAIT:
-                break
-            try:
-                found = _in_form(session, resource, index, retries=0, after=again)
-                with contextlib.closing(found):
-                    next(found)  # what has not begun has nothing to close
-            except TransactionError as refusal:
-                if refusal.status == 404:
-                    raise
-                again = (refusal.retry_after or 0.0) if isinstance(refusal, ServerFault) else 0.0
-                continue
-            with contextlib.suppress(TransactionError):
-                return _in_form(session, resource, forms[0], retries=0)
-            return _in_form(session, resource, index)
-        session.failing.add(level)
+        if level not in session.forms:
+            if level in session.failing:
+                raise fault
+            if (parts := _in_other_form(session, resource, forms, fault)) is not None:
+                return parts
+            session.failing.add(level)
+    if level in session.forms:  # who waited needs the lock no longer
+        return open_parts(session, resource)
     if session.patient and fault.retry_after is not None:
         return _in_form(session, resource, forms[0])
     raise fault
+
+
+def _in_other_form(
+    session: Session, resource: Resource, forms: Sequence[int], fault: ServerFault
+) -> Parts | None:
+    """Request the forms behind the first, which failed; None where the server fails at all of them."""
+    again, waited = fault.retry_after or 0.0, 0.0
+    for index in forms[1:]:
+        waited += again
+        if waited > MAX_WAIT:
+            break
+        try:
+            found = _in_form(session, resource, index, retries=0, after=again)
+            with contextlib.closing(found):
+                next(found)  # what has not begun has nothing to close
+        except TransactionError as refusal:
+            if refusal.status == 404:
+                raise
+            again = (refusal.retry_after or 0.0) if isinstance(refusal, ServerFault) else 0.0
+            continue
+        with contextlib.suppress(TransactionError):
+            return _in_form(session, resource, forms[0], retries=0)
+        return _in_form(session, resource, index)
+    return None
 
 
 def _in_form(

@@ -17,8 +17,7 @@ from dicomdock.imaging.presentation_state.reading import (
     read_shutter,
 )
 from dicomdock.imaging.presentation_state.state import (
-    COLOR,
-    GREYSCALE,
+    READABLE,
     Area,
     Frame,
     Graphic,
@@ -29,8 +28,7 @@ from dicomdock.imaging.presentation_state.state import (
 from dicomdock.imaging.presentation_state.writing import presentation_state_to_dicom
 
 __all__ = [
-    "COLOR",
-    "GREYSCALE",
+    "READABLE",
     "Area",
     "Frame",
     "Graphic",

@@ -20,7 +20,7 @@ from dicomdock.imaging.geometry.windows import is_inverse, windows_of
 from dicomdock.imaging.overlays import overlay_of
 from dicomdock.imaging.presentation_state.state import (
     COLOR,
-    GREYSCALE,
+    READABLE,
     Area,
     Frame,
     Graphic,
@@ -39,7 +39,7 @@ _NOT_APPLIED = {
 
 def is_presentation_state(header: Dataset) -> bool:
     """Return whether an instance is a Grayscale or Color Softcopy Presentation State."""
-    return text(header, "SOPClassUID") in (GREYSCALE, COLOR)
+    return text(header, "SOPClassUID") in READABLE
 
 
 @reading("The presentation state")

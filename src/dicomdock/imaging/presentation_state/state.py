@@ -17,6 +17,8 @@ from dicomdock.imaging.terminology import RGB
 
 GREYSCALE = "1.2.840.10008.5.1.4.1.1.11.1"
 COLOR = "1.2.840.10008.5.1.4.1.1.11.2"
+READABLE = (GREYSCALE, COLOR)
+"""SOP Class UIDs of the presentation states that are read."""
 
 Point = tuple[float, float]
 """Column and row; the centre of the first pixel is (0.5, 0.5), as annotations count (PS3.3 §C.10.5)."""

@@ -17,7 +17,7 @@ from dicomdock.archive import Archive, ArchivedInstance
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError
 from dicomdock.imaging.documents import CDA, PDF, STL, read_document
-from dicomdock.imaging.presentation_state import COLOR, GREYSCALE
+from dicomdock.imaging.presentation_state import READABLE
 from dicomdock.imaging.video import Video, read_video
 from dicomdock.imaging.waveforms import FAMILY, is_waveform, read_waveform, strip
 from dicomdock.viewer.features.key_images.logic import KeyImagesLogic
@@ -38,6 +38,7 @@ LABELS: Mapping[str, str] = {
     "structures": "structures",
     "report": "report",
     "key images": "key images",
+    "presentation": "presentation",
     "other": "not shown",
 }
 WORDS = {STL: "model", PDF: "PDF", CDA: "CDA"}
@@ -128,15 +129,12 @@ class OthersLogic:
 
     def _presentations(self, series: Series) -> list[ObjectRow]:
         instances = self.archive.instances(series.resource)
-        return [
-            ObjectRow(
-                one.resource.instance or "",
-                series.name if len(instances) == 1 else f"{series.name} ({at})",
-                "presentation" if one.sop_class_uid in (GREYSCALE, COLOR) else "other",
-                "presentation" if one.sop_class_uid in (GREYSCALE, COLOR) else LABELS["other"],
-            )
-            for at, one in enumerate(instances, 1)
-        ]
+        found = []
+        for at, one in enumerate(instances, 1):
+            name = series.name if len(instances) == 1 else f"{series.name} ({at})"
+            kind = "presentation" if one.sop_class_uid in READABLE else "other"
+            found.append(ObjectRow(one.resource.instance or "", name, kind, LABELS[kind]))
+        return found
 
     def _documents(self, series: Series) -> list[ObjectRow]:
         def words(one: ArchivedInstance) -> str:
