@@ -209,13 +209,20 @@ def deflated_bomb(instance: Made, size: int) -> bytes:
     plain = encode(dataset)
     meta = plain.index(b"\x08\0\x05\0CS")  # where the data set begins, with its character set
     dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    deflater = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
-    pieces = [deflater.compress(plain[meta:] + struct.pack("<HH2sHL", 0x7FE0, 0x10, b"OW", 0, size))]
-    pieces += [deflater.compress(bytes(1 << 20)) for _ in range(size >> 20)]
     header = io.BytesIO()
     header.write(bytes(128) + b"DICM")
     write_file_meta_info(header, dataset.file_meta)
-    return b"".join([header.getvalue(), *pieces, deflater.flush()])
+    pixels = struct.pack("<HH2sHL", 0x7FE0, 0x10, b"OW", 0, size)
+    return header.getvalue() + deflated_with_zeros(plain[meta:] + pixels, size >> 20)
+
+
+def deflated_with_zeros(data: bytes, megabytes: int) -> bytes:
+    """Deflate data and so many megabytes of zeros behind it, of which one is deflated and repeated."""
+    deflater = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    # After a full flush nothing refers to what came before.
+    begin = deflater.compress(data) + deflater.flush(zlib.Z_FULL_FLUSH)
+    zeros = deflater.compress(bytes(1 << 20)) + deflater.flush(zlib.Z_FULL_FLUSH)
+    return begin + zeros * megabytes + deflater.flush()
 
 
 def write(folder: Path, instances: list[Made]) -> list[Path]:

@@ -81,13 +81,23 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-@pytest.fixture
-def demo(home: Path) -> Iterator[None]:
-    """Run the dock with its demonstration server, in the home that commands and notebooks use too."""
+@pytest.fixture(scope="module")
+def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the archive of the demonstration server."""
     pytest.importorskip("playwright", reason="the helper that starts a dock needs it")
-    from tests.dock.running import running
+    from tests.dock.running import make_demonstration
 
-    with running(home / "dicomdock", "--demo"):
+    folder = tmp_path_factory.mktemp("demonstration")
+    make_demonstration(folder)
+    return folder
+
+
+@pytest.fixture
+def demo(home: Path, demonstration: Path) -> Iterator[None]:
+    """Run the dock with its demonstration server, in the home that commands and notebooks use too."""
+    from tests.dock.running import demonstrating
+
+    with demonstrating(home / "dicomdock", demonstration):
         yield
 
 

@@ -7,15 +7,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.servers.orthanc import Orthanc
 
-from dicomdock.cli import main
+from dicomdock.cli import app, main
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,22 @@ class Ran:
 Run = Callable[..., Ran]
 
 
+BUILD = app.program
+
+
+@cache
+def built(modules: Sequence[str], as_json: bool) -> Any:
+    """Build a program once for all commands of this process; one that answers in JSON is another."""
+    return BUILD(modules)
+
+
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, home: Path) -> Run:
     """Give a function that runs ``dicomdock WORDS...`` in this process; ``stdin`` is what it reads."""
 
     def run(*words: object, stdin: str = "") -> Ran:
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        monkeypatch.setattr(app, "program", partial(built, as_json="--json" in words))
         capfd.readouterr()
         code = main([str(word) for word in words])
         said = capfd.readouterr()

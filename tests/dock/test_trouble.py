@@ -23,7 +23,7 @@ from tests.dock.running import RunningDock, running
 from tests.dock.using import keep, open_at, rows
 from tests.servers.canned import answering
 
-LARGE = 2_099
+LARGE = 1_049
 
 
 @dataclass
@@ -72,7 +72,7 @@ def test_a_series_larger_than_the_server_lists_at_once(impatient: Path, page: Pa
     made = small(LARGE)
     for one in made:
         attributes_of(one)  # read now, not while the dock waits
-    with answering(Awkward(made, cap=1_000)) as pacs, running(impatient) as dock:
+    with answering(Awkward(made, cap=500)) as pacs, running(impatient) as dock:
         know(dock.settings, pacs.url)
         open_at(page, dock, "/?source=pacs")
         expect(rows(page)).to_have_count(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pytest
@@ -40,25 +41,40 @@ def _enhanced() -> bytes:
     return to_bytes(dataset)
 
 
-CASES: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
-    "image": (INSTANCES[0].data, lambda data: Volume.from_instances([data])),
-    "enhanced": (_enhanced(), lambda data: Volume.from_instances([data])),
-    "binary": (to_bytes(segmentation_to_dicom(DRAWN, SOURCES)), read_segmentation),
-    "labelmap": (to_bytes(segmentation_to_dicom(DRAWN, SOURCES, kind="LABELMAP")), read_segmentation),
-    "structures": (to_bytes(structures_to_dicom(DRAWN, SOURCES)), lambda data: read_structures(data, GRID)),
+# What makes the bytes, and what reads them.
+CASES: dict[str, tuple[Callable[[], bytes], Callable[[bytes], object]]] = {
+    "image": (lambda: INSTANCES[0].data, lambda data: Volume.from_instances([data])),
+    "enhanced": (_enhanced, lambda data: Volume.from_instances([data])),
+    "binary": (lambda: to_bytes(segmentation_to_dicom(DRAWN, SOURCES)), read_segmentation),
+    "labelmap": (
+        lambda: to_bytes(segmentation_to_dicom(DRAWN, SOURCES, kind="LABELMAP")),
+        read_segmentation,
+    ),
+    "structures": (
+        lambda: to_bytes(structures_to_dicom(DRAWN, SOURCES)),
+        lambda data: read_structures(data, GRID),
+    ),
     "report": (
-        to_bytes(report_to_dicom(Report((distance("d", (0, 0, 0), (1, 1, 1)),)), SOURCES)),
+        lambda: to_bytes(report_to_dicom(Report((distance("d", (0, 0, 0), (1, 1, 1)),)), SOURCES)),
         read_report,
     ),
     "map": (
-        to_bytes(parametric_map_to_dicom(ParametricMap(Volume(np.ones(SHAPE, np.float32), GRID)), SOURCES)),
+        lambda: to_bytes(
+            parametric_map_to_dicom(ParametricMap(Volume(np.ones(SHAPE, np.float32), GRID)), SOURCES)
+        ),
         read_parametric_map,
     ),
-    "pdf": (to_bytes(pdf_to_dicom(b"%PDF-1.4", "x", SOURCES)), read_document),
-    "nifti": (segmentation_to_nifti(DRAWN, compress=False), segmentation_from_nifti),
-    "nifti.gz": (segmentation_to_nifti(DRAWN), segmentation_from_nifti),
-    "nrrd": (segmentation_to_nrrd(DRAWN), segmentation_from_nrrd),
+    "pdf": (lambda: to_bytes(pdf_to_dicom(b"%PDF-1.4", "x", SOURCES)), read_document),
+    "nifti": (lambda: segmentation_to_nifti(DRAWN, compress=False), segmentation_from_nifti),
+    "nifti.gz": (lambda: segmentation_to_nifti(DRAWN), segmentation_from_nifti),
+    "nrrd": (lambda: segmentation_to_nrrd(DRAWN), segmentation_from_nrrd),
 }
+
+
+@cache
+def whole_bytes(name: str) -> bytes:
+    """Make the bytes of a case once, when it is tested: each worker reads this file."""
+    return CASES[name][0]()
 
 
 @pytest.mark.filterwarnings("ignore")  # libraries warn of what they find; that is not what is asked here
@@ -66,7 +82,7 @@ CASES: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_damaged_bytes_end_in_a_value_or_our_error(name: str, data: st.DataObject) -> None:
-    whole, read = CASES[name]
+    whole, read = whole_bytes(name), CASES[name][1]
     damaged = bytearray(whole)
     for _ in range(data.draw(st.integers(1, 6))):
         damaged[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))

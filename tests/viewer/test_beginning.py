@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytest.importorskip("trame_slicer")
 from dicomdock import rpc
 from dicomdock.imaging.terminology import Code, Terminology
 from dicomdock.viewer.features.segments.beginning import empty_segments

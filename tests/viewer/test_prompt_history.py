@@ -9,10 +9,7 @@ from hypothesis import strategies as st
 
 from dicomdock.imaging.segmentation import Mask
 
-pytest.importorskip("slicer", reason="dicomdock[viewer] is not installed")
-
-from dicomdock.viewer.features.prompts.logic import Dialogue, agree
-
+# The viewer's modules are imported by the tests: to import 3D Slicer's engine costs seconds in each worker.
 pytestmark = pytest.mark.viewer
 
 WHOLE = (1, 1, 8)
@@ -46,7 +43,9 @@ steps = st.tuples(st.sampled_from(["prompt", "paint", "undo", "redo"]), st.integ
 
 
 @given(st.lists(steps, max_size=20), st.integers(0, 20))
-def test_the_server_knows_the_segment_at_each_prompt(actions, undos):
+def test_the_server_knows_the_segment_at_each_prompt(viewer_installed, actions, undos):
+    from dicomdock.viewer.features.prompts.logic import Dialogue, agree
+
     session = Session(undos)
     dialogue = Dialogue("", session)  # type: ignore[arg-type]
     segment, done, undone = np.zeros(WHOLE, bool), [], []

@@ -7,10 +7,10 @@ import re
 import numpy as np
 import pytest
 
-pytest.importorskip("trame_slicer")
 from dicomdock.imaging.volume import Volume
-from dicomdock.viewer.features.segments.ranges import brush_of, histogram
 from tests.imaging.scans import grid
+
+pytestmark = [pytest.mark.viewer, pytest.mark.usefixtures("viewer_installed")]
 
 
 def volume(array: np.ndarray, spacing: float = 1.0) -> Volume:
@@ -23,11 +23,15 @@ def volume(array: np.ndarray, spacing: float = 1.0) -> Volume:
     [(256.0, (8, 0.1, 130)), (400.0, (10, 0.1, 200)), (30.0, (0.9, 0.01, 15)), (5.0, (0.1, 0.01, 2.5))],
 )
 def test_a_brush_suits_the_size_of_a_slice(side: float, expected: tuple[float, ...]) -> None:
+    from dicomdock.viewer.features.segments.ranges import brush_of
+
     rows = 10
     assert brush_of(volume(np.zeros((2, rows, 5), np.int16), side / rows)) == pytest.approx(expected)
 
 
 def test_a_histogram_is_drawn_of_its_counts() -> None:
+    from dicomdock.viewer.features.segments.ranges import histogram
+
     values = np.repeat(np.arange(128), np.arange(1, 129))  # value v, v + 1 times
     values = np.append(values, np.zeros(5000, int)).astype(np.int16).reshape(1, 1, -1)
     path = histogram(volume(values), (0, 127))
@@ -38,4 +42,6 @@ def test_a_histogram_is_drawn_of_its_counts() -> None:
 
 
 def test_one_value_alone_has_no_histogram() -> None:
+    from dicomdock.viewer.features.segments.ranges import histogram
+
     assert histogram(volume(np.full((2, 2, 2), 7, np.int16)), (7, 7)) == ""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dicomdock.imaging.geometry import Window
-from dicomdock.viewer.features.window.logic import CT_WINDOWS, MOST, offered
 
 
-def test_a_window_is_offered_once() -> None:
+@pytest.mark.viewer
+def test_a_window_is_offered_once(viewer_installed: None) -> None:
+    from dicomdock.viewer.features.window.logic import CT_WINDOWS, MOST, offered
+
     header = [Window(35, 90, "BRAIN"), Window(400, 1800, "WINDOW2"), Window(400, 1800, "WINDOW3")]
     names = [one.name for one in offered(header, CT_WINDOWS)]
     assert names == ["BRAIN", "WINDOW2", "Lung", "Abdomen", "Mediastinum"]
