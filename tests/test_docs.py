@@ -81,23 +81,13 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-@pytest.fixture(scope="module")
-def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make the archive of the demonstration server."""
-    pytest.importorskip("playwright", reason="the helper that starts a dock needs it")
-    from tests.dock.running import make_demonstration
-
-    folder = tmp_path_factory.mktemp("demonstration")
-    make_demonstration(folder)
-    return folder
-
-
 @pytest.fixture
-def demo(home: Path, demonstration: Path) -> Iterator[None]:
+def demo(home: Path) -> Iterator[None]:
     """Run the dock with its demonstration server, in the home that commands and notebooks use too."""
-    from tests.dock.running import demonstrating
+    pytest.importorskip("playwright", reason="the helper that starts a dock needs it")
+    from tests.dock.running import running
 
-    with demonstrating(home / "dicomdock", demonstration):
+    with running(home / "dicomdock", "--demo"):
         yield
 
 
