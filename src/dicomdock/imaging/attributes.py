@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
@@ -107,3 +108,26 @@ def first(dataset: Dataset | None, keyword: str) -> Dataset | None:
     """Return a sequence's first item, or None."""
     found = items(dataset, keyword)
     return found[0] if found else None
+
+
+def private(dataset: Dataset, group: int, creator: str, element: int) -> Any:
+    """Return the value of a private element, as pydicom reads it.
+
+    Parameters
+    ----------
+    group, creator, element : its block, and the low byte of its element number.
+
+    Raises
+    ------
+    KeyError
+        There is none. Other ``READ_ERRORS``: it cannot be read.
+
+    References
+    ----------
+    PS3.5 §7.8 (Private Data Elements).
+    """
+    # pydicom sorts the whole data set to look; most have no element of the group, which is seen at once.
+    tags = dataset.keys()
+    if not any(tag >> 16 == group for tag in tags):
+        raise KeyError(creator)
+    return dataset.private_block(group, creator)[element].value

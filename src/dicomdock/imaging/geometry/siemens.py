@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pydicom.dataset import Dataset
 
 from dicomdock.dicom.dataset import READ_ERRORS
-from dicomdock.imaging.attributes import number, texts
+from dicomdock.imaging.attributes import number, private, texts
 from dicomdock.imaging.geometry.plane import Plane, cross
 
 MOST_TAGS, MOST_ITEMS = 1000, 1000  # of a CSA header; a damaged one claims any number
@@ -56,7 +56,7 @@ def mosaic_of(header: Dataset) -> Mosaic | None:
     count = _first(csa, "NumberOfImagesInMosaic")
     if count is None:
         try:
-            count = float(header.private_block(0x0019, "SIEMENS MR HEADER")[0x0A].value)
+            count = float(private(header, 0x0019, "SIEMENS MR HEADER", 0x0A))
         except READ_ERRORS:
             return None
     if not 1 <= count <= MOST_TILES:
@@ -121,7 +121,7 @@ def tiles(plane: Plane, header: Dataset, mosaic: Mosaic) -> list[Plane]:
 def csa_header(header: Dataset) -> Mapping[str, tuple[str, ...]]:
     """Return the CSA image header's texts by name; empty where there is none or it is damaged."""
     try:
-        data = header.private_block(0x0029, "SIEMENS CSA HEADER")[0x10].value
+        data = private(header, 0x0029, "SIEMENS CSA HEADER", 0x10)
     except READ_ERRORS:
         return {}
     return read_csa(data) if isinstance(data, bytes) else {}

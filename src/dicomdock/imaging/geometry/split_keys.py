@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pydicom.dataset import Dataset
 
 from dicomdock.dicom.dataset import READ_ERRORS
-from dicomdock.imaging.attributes import number, numbers, text
+from dicomdock.imaging.attributes import number, numbers, private, text
 from dicomdock.imaging.geometry.siemens import diffusion_of
 
 NAMES = {
@@ -94,7 +94,7 @@ def _b_value(dataset: Dataset) -> float | None:
         return value
     for group, creator, element in _PRIVATE_B_VALUES:
         try:
-            stored = dataset.private_block(group, creator)[element].value
+            stored = private(dataset, group, creator, element)
             if isinstance(stored, bytes):  # an unknown VR after an implicit transfer
                 stored = stored.decode("ascii").strip(" \0").split("\\")[0]
             value = float(stored if isinstance(stored, (str, float, int)) else stored[0])
@@ -114,7 +114,7 @@ def _gradient(place: Dataset | None) -> tuple[float, ...] | None:
 
 def _siemens_gradient(place: Dataset) -> tuple[float, ...] | None:
     try:
-        stored = place.private_block(0x0019, "SIEMENS MR HEADER")[0x0E].value
+        stored = private(place, 0x0019, "SIEMENS MR HEADER", 0x0E)
         found = tuple(float(value) for value in stored)
     except READ_ERRORS:
         found = ()

@@ -19,7 +19,7 @@ from pydicom.valuerep import DA, DT, TM
 
 from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.errors import GeometryError
-from dicomdock.imaging.attributes import items, number, text
+from dicomdock.imaging.attributes import items, number, private, text
 from dicomdock.imaging.statistics.body import BODIES, NAMES, body_size
 from dicomdock.imaging.suv import UPTAKE_UNITS, suv_type_of, unit_of
 from dicomdock.imaging.volume import Volume
@@ -263,7 +263,7 @@ def _datetime(stated: str, zone: str) -> datetime | None:
 
 def _private_text(header: Dataset, group: int, creator: str, element: int) -> str:
     try:
-        return str(header.private_block(group, creator)[element].value).strip()
+        return str(private(header, group, creator, element)).strip()
     except (*READ_ERRORS, KeyError):
         return ""
 
