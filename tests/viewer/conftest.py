@@ -90,6 +90,7 @@ USUAL = {
     "volumes_playing": False,
     "rendering": False,
     "suv_type": "",
+    "windowed": False,
     "theme": "auto",
 }
 """What the page's controls are set to when it is opened."""

@@ -251,11 +251,24 @@ def test_a_series_is_shown_in_a_palette_of_the_standard(screen: Screen, study: d
     assert np.percentile(np.abs(seen - due).max(axis=2)[grey > 30], 80) < 12
     assert np.median(np.abs(seen - due).max(axis=2)[grey > 30]) < 6
     screen.show(study["sagittal"][0].series)
-    screen.wait("s.colours === 'Grey' && !s.colour_bar")
+    screen.wait("s.colours === 'Grey' && !s.Red_palette")
     screen.show(study["ct"][0].series)
     screen.wait("s.colours === 'Hot iron'")
+    # Beside another series it has them too; that one has its own, unless both are to look the same.
+    screen.tool("layout")
+    screen.button("layout-Compare").click()
+    beside = screen.button("colour-bar-Other")
+    screen.button(f"compare-{study['ct'][0].series}").click()
+    expect(beside).to_have_text(re.compile(r"^\s*299 HU\s*-100 HU\s*$"))
+    assert difference_of_colours(screen.pixels("Other")) > 20
+    screen.button(f"compare-{study['sagittal'][0].series}").click()
+    expect(beside).to_be_hidden()
+    screen.page.get_by_label("Same window").check()
+    expect(beside).to_be_visible()
+    screen.page.keyboard.press("i")
     screen.page.keyboard.press("Shift+R")
     expect(bar).to_be_hidden()
+    expect(beside).to_be_hidden()
     assert difference_of_colours(screen.pixels()) < 4
 
 

@@ -186,7 +186,13 @@ class Workstation(TrameApp):
         )
         registrations = Registrations(self.archive, lambda: self.series.study, self.notifications.error)
         self.compare = CompareLogic(
-            self.server, app, self.series, self.views, registrations, self.notifications
+            self.server,
+            app,
+            self.series,
+            self.views,
+            registrations,
+            self.window.palette_of,
+            self.notifications,
         )
         self.landmarks = LandmarksLogic(
             self.server,
@@ -211,7 +217,7 @@ class Workstation(TrameApp):
         self.statistics = StatisticsLogic(
             self.server, self.series, self.segments, self.saving, self.archive, self.notifications
         )
-        self.window.on_window.append(self.compare.same_window)
+        self.window.on_window.append(self.compare.look_alike)
         self.thumbnails = Thumbnails(self.server, self.archive, settings)
         self.priors = PriorsLogic(
             self.server, self.series, self.compare, self.archive, self.dock, self.notifications
