@@ -499,7 +499,7 @@ class Archive:
         NotInArchive
             The images are not in the archive.
         GeometryError
-            The file holds no single grey volume with a position in the patient.
+            The file does not hold one grey volume with a position in the patient.
         """
         from dicomdock.api.ingest import import_derived
 

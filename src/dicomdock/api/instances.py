@@ -54,7 +54,11 @@ def read_single(archive: Home, resource: Resource) -> Dataset:
     """
     paths = paths_of(archive, resource)
     if len(paths) > 1:
-        raise InvalidInput(f"{resource} holds {len(paths)} instances; name one: STUDY/SERIES/INSTANCE.")
+        kind = str(read(paths[0], pixels=False).get("Modality") or "")
+        of_kind = f" of {kind}" if kind.isalnum() else ""
+        raise InvalidInput(
+            f"{resource} holds {len(paths)} instances{of_kind}; name one: STUDY/SERIES/INSTANCE."
+        )
     return read(paths[0])
 
 
