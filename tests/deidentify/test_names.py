@@ -130,8 +130,9 @@ def test_a_name_is_found_in_every_way_to_write_it(name: str, written: list[str])
 
 
 TRANSCRIBED = {
-    "ä": ("ae", "a"), "ö": ("oe", "o"), "ü": ("ue", "u"), "å": ("aa", "a"), "ø": ("oe", "o"), "æ": ("ae",), "œ": ("oe",),
-    "ß": ("ss",), "ñ": ("n",), "þ": ("th",), "ð": ("d",), "đ": ("d", "dj"), "ł": ("l",), "é": ("e",), "ç": ("c",), "ı": ("i",),
+    "ä": ("ae", "a"), "ö": ("oe", "o"), "ü": ("ue", "u"), "å": ("aa", "a"), "ø": ("oe", "o"),
+    "æ": ("ae",), "œ": ("oe",), "ß": ("ss",), "ñ": ("n",), "þ": ("th",), "ð": ("d",), "đ": ("d", "dj"),
+    "ł": ("l",), "é": ("e",), "ç": ("c",), "ı": ("i",),
 }  # fmt: skip
 """Ways to write a letter in the letters of English, most by ICAO 9303-3 §6."""
 
