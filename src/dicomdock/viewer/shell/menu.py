@@ -15,7 +15,8 @@ from dicomdock.viewer.features.window.state import WindowState
 from dicomdock.viewer.page_state import names_of
 from dicomdock.viewer.shell.state import ShellState
 
-SHELL, SERIES, VIEWS, WINDOW = (names_of(one) for one in (ShellState, SeriesState, ViewsState, WindowState))
+SHELL, SERIES = names_of(ShellState), names_of(SeriesState)
+VIEWS, WINDOW = names_of(ViewsState), names_of(WindowState)
 VIEW = SHELL.menu_view
 FIRST = f"![{', '.join(map(repr, (*BESIDE, THREED)))}].includes({VIEW})"
 """It shows the first series as slices, which windows and measurements are of."""
@@ -71,12 +72,12 @@ def _group(title: str, when: str) -> Any:
     return group
 
 
-def _key(title: str, key: str, *, on: str = "", when: str = "true", label: str = "") -> None:
+def _key(title: str, key: str, *, on: object = "", when: str = "true", label: str = "") -> None:
     """Make an item that does what a key does in the view."""
     _item(title, f"trigger('key', ['{key}', {VIEW}])", label or key, on=on, when=when)
 
 
-def _item(title: str, click: Any, key: str, *, on: str = "", when: str = "true", testid: str = "") -> None:
+def _item(title: str, click: Any, key: str, *, on: object = "", when: str = "true", testid: str = "") -> None:
     role = ['role="menuitemcheckbox"', f':aria-checked="String(!!({on}))"'] if on else ['role="menuitem"']
     with html.Button(
         click=click,
