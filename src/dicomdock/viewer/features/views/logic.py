@@ -13,6 +13,7 @@ from trame_slicer.core import LayoutManager
 
 from dicomdock.imaging.geometry import Plane, Window
 from dicomdock.imaging.geometry.projection import opposite
+from dicomdock.imaging.presentation import curve_of
 from dicomdock.viewer.engine import leave_out_other_slices, remote_views
 from dicomdock.viewer.features.layout.layouts import (
     AXIAL,
@@ -32,6 +33,7 @@ from dicomdock.viewer.features.views.planes import arranged, letters, plane_show
 from dicomdock.viewer.features.views.state import SliceViewState, ViewsState
 from dicomdock.viewer.features.views.ui import slice_overlay, threed_overlay
 from dicomdock.viewer.page_state import A_TURN, PageState
+from dicomdock.viewer.palettes import gradient
 from dicomdock.viewer.scene import LPS, ShownVolume, array_of, matrix_of
 from dicomdock.viewer.study import Study
 
@@ -507,6 +509,12 @@ class Views:
                 text.br = "\n".join(
                     window_text(one.window, one.unit) for one in self._layers(tag) if one.grey
                 )
+                if shown.palette:
+                    curve = curve_of(shown.window)
+                    text.palette = gradient(shown.palette)
+                    text.highest, text.lowest = (
+                        f"{value:.4g} {shown.unit}".rstrip() for value in (curve.high, curve.low)
+                    )
                 if spatial:
                     across, up = matrix[:3, 0], matrix[:3, 1]
                     text.right, text.left = letters(across), letters(-across)

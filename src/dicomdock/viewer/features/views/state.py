@@ -46,6 +46,8 @@ class SliceViewState:
     at : the slice that is shown, from 0, of ``count``.
     arrival : CSS gradient of the slices that have arrived; empty when all have.
     tl, tr, bl, br : text in the corners.
+    palette : the colours of its values as a gradient of CSS, the least value below; empty for shades of grey.
+    highest, lowest : the values at the ends of the palette, as text.
     left, right, top, bottom : letters of the patient's directions at the edges.
     written : number of the scene's state that the text is of, as of when the page asked last.
     """
@@ -57,6 +59,9 @@ class SliceViewState:
     tr: str = ""
     bl: str = ""
     br: str = ""
+    palette: str = ""
+    highest: str = ""
+    lowest: str = ""
     left: str = ""
     right: str = ""
     top: str = ""
