@@ -115,6 +115,9 @@ def test_a_draft_that_was_changed_has_one_version_in_its_name(archive, series, d
 REFUSED = {
     "fails": "failed (exit code 3). It said last: reading / half way / out of memory on the device",
     "silent": "ended without writing {output}; it wrote nothing",
+    "pipe": "ended without writing {output}; it wrote output.nii.gz",
+    "link": "ended without writing {output}; it wrote output.nii.gz",
+    "link to a folder": "ended without writing {output}; it wrote elsewhere, output.nii.gz",
     "garbage": "cannot be read: The bytes are not a NIfTI-1 or NIfTI-2 file.",
     "unknown": "gave values that its declaration does not name: 77.",
     "empty": "found nothing in",
@@ -162,7 +165,7 @@ def test_a_tool_that_hangs_is_ended_with_what_it_started(
     archive, series, declare, settings, tmp_path, monkeypatch, how
 ):
     monkeypatch.setenv("PIDS", str(tmp_path / "pids"))
-    tool = declare("hangs", "timeout = 3" if how == "time-out" else "")
+    tool = declare("hangs", 'environment = ["PIDS"]' + ("\ntimeout = 3" if how == "time-out" else ""))
     cancelled = threading.Event()
     job = Job(tool, settings, cancelled=cancelled)
     with closing(run_on_series(archive, job, Resource.parse(series))) as work:
