@@ -91,6 +91,8 @@ USUAL = {
     "rendering": False,
     "suv_type": "",
     "windowed": False,
+    "menu_view": "",
+    "glass": False,
     "theme": "auto",
 }
 """What the page's controls are set to when it is opened."""
