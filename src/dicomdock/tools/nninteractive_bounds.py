@@ -84,4 +84,4 @@ def _claimed(data: bytes) -> int:
     shape = struct.unpack_from(f"<{dimensions}q", data, named)
     if any(size < 0 for size in shape):
         raise ValueError("a negative size")
-    return math.prod(shape) * np.dtype(data[_HEAD.size : named].decode("ascii")).itemsize
+    return math.prod(shape) * int(np.dtype(data[_HEAD.size : named].decode("ascii")).itemsize)
