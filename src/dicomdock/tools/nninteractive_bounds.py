@@ -84,4 +84,5 @@ def _claimed(data: bytes) -> int:
     shape = struct.unpack_from(f"<{dimensions}q", data, named)
     if any(size < 0 for size in shape):
         raise ValueError("a negative size")
-    return math.prod(shape) * int(np.dtype(data[_HEAD.size : named].decode("ascii")).itemsize)
+    kind = np.dtype(data[_HEAD.size : named].decode("ascii"))
+    return int(math.prod(shape)) * int(kind.itemsize)
