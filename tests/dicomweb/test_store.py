@@ -564,6 +564,7 @@ def test_several_failures_without_a_name_are_all_reported(head, settings):
         ),
         (400, "application/problem+json", b'{"type":"about:blank","detail":"ID too long"}', ": ID too long"),
         (422, "application/json", b'{"errors":["date: no", "time: no"]}', ": date: no; time: no"),
+        (400, "application/json", b'{"message":"half \\ud800"}', ": half ?"),
         (400, "application/json", b'{"other":1}', ': {"other":1}'),
         (500, "text/html", b"<html><style>x</style><h1>Disk full</h1><p>on 3</p></html>", ": Disk full on 3"),
         (404, "text/plain", b"no such AE title", "It says: no such AE title"),

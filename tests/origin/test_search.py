@@ -92,6 +92,7 @@ def test_matches_come_in_the_order_asked_for(filled):
     [
         ("/dicom-web/studies?0010001=x&sort=up&limit=5&accept=*/*", "0010001, sort"),
         ("/dicom-web/studies?emptyvaluematching=true", "emptyvaluematching"),
+        ("/dicom-web/studies?x%00%0d%0ay%c3%bc=true", "x y?"),
         ("{study}/rendered?annotation=patient&window=40,400", "annotation"),
         ("/dicom-web/studies?limit=5&fuzzymatching=true&includefield=all", ""),
         ("{study}/rendered?viewport=64,64&quality=50", ""),

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from dicomdock.config.home import private
 from dicomdock.config.process_folders import work_folder
 from dicomdock.dicom.part10 import identify_file
 from dicomdock.dicom.query import Query
@@ -165,7 +166,7 @@ def _item(part: Part, spool: Path) -> _Item | StoreResult:
     resource = part.resource
     if not part.replayable:
         try:
-            with spool.open("xb") as file:
+            with open(spool, "xb", opener=private) as file:
                 for chunk in part.chunks():
                     file.write(chunk)
         except WireError as error:

@@ -72,7 +72,8 @@ def unread_parameters(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _quotable(text: str) -> str:
-    return " ".join(text.replace("\\", "/").replace('"', "'").encode("ascii", "replace").decode().split())
+    plain = "".join(letter if letter.isprintable() else " " for letter in text)
+    return " ".join(plain.replace("\\", "/").replace('"', "'").encode("ascii", "replace").decode().split())
 
 
 class Flow:

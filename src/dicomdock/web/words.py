@@ -39,6 +39,7 @@ def words_of(body: bytes, content_type: str) -> str:
     text = body.decode("cp1252" if latin else "utf-8", "replace").replace("\0", "")  # zeros: UTF-16
     if text.lstrip().startswith(("{", "[")):
         text = _message(text) or text
+        text = text.encode("utf-8", "replace").decode()  # JSON can hold half of a surrogate pair
     return " ".join(_CONTROL.sub(" ", without_tags(text)).split())
 
 

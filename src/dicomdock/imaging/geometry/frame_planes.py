@@ -142,7 +142,8 @@ def _pixels(header: Dataset, sop_class: str) -> PixelFormat:
         slope=dose or 1.0,
         floating=floating,
         inverse=is_inverse(header),
-        units=text(header, "DoseUnits") if dose else "",
+        units=text(header, "DoseUnits").upper() if dose else "",
+        dose_type=text(header, "DoseType").upper() if dose else "",
     )
 
 
