@@ -39,8 +39,9 @@ WHOLE_SLIDE = (
     " Slim show it."
 )
 _NO_UNITS = ("", "US", "SUV")
-_MOSAICS = "The images are mosaics of slices in one instance, which cannot be divided."
 """Rescale Types that state no unit: unspecified, and a word that says neither which SUV nor of what."""
+
+_MOSAICS = "The images are mosaics of slices in one instance, which cannot be divided."
 
 MAX_BITS = 64
 """Bits Allocated are at most this, for double floating point (PS3.3 §C.7.6.3.1)."""
