@@ -228,6 +228,15 @@ def test_a_service_receives_the_images_and_its_token(archive, series, declare, s
     assert (asked.method, asked.path) == ("POST", "/segment")
     assert asked.headers["Authorization"] == "Bearer s3cret-token"
 
+    with answering(lambda _: Answer()) as other, answering(lambda _: Answer(307, headers=sent_on)) as sending:
+        sent_on = {"Location": f"{other.url}/segment"}
+        for more in (f'endpoint = "{sending.url}"', f'monai_label = "{sending.url}"\nmodel = "a"'):
+            tool = ToolFolder(settings).add(f'name = "far"\n{more}\n{LABELS}'.encode(), "far.toml")
+            Secrets(settings).set("tool far", str(tool.origin), "s3cret-token")
+            with pytest.raises(DicomdockError, match="which was not followed"):
+                archive.run_tool("far", series)
+    assert (len(sending.asked), other.asked) == (2, [])  # neither the images nor the token go there
+
     with answering(lambda _: None) as silent:
         text = f'name = "far"\ntimeout = 1\nendpoint = "{silent.url}"\n{LABELS}'
         ToolFolder(settings).add(text.encode(), "far.toml")

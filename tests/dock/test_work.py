@@ -244,6 +244,8 @@ def test_a_person_walks_their_cases_by_keyboard(home: Path, page: Page, tmp_path
         page.set_viewport_size({"width": 390, "height": 800})
         still(page)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        grid = page.get_by_test_id("cases")
+        assert grid.evaluate("one => one.scrollWidth <= one.clientWidth"), "a column is cut off"
         acting(settings, "rita", lambda project, _: project.remove())
         page.get_by_test_id("work-next").click()
         expect(page.get_by_test_id("work-gone")).to_contain_text("Project livers is gone")

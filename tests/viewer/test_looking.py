@@ -333,6 +333,25 @@ GLASS = """([x, y]) => {
 """Gives the grey of a pixel of the magnifier, so many from its middle."""
 
 
+def test_a_drag_scrolls_through_the_series(screen: Screen) -> None:
+    page, (x, y) = screen.page, screen.middle()
+    page.mouse.click(x, y, button="right")
+    screen.button("menu-scroll").click()
+    screen.wait("s.left === 'scroll' && !s.menu_view")
+    before, count = screen.slice()
+    box = page.locator('[data-view="Red"] canvas').bounding_box()
+    assert box is not None
+    each, window = box["height"] / count, screen.words("br")
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for slices in (3, -2):
+        page.mouse.move(x, y - (slices + 0.5 * np.sign(slices)) * each, steps=4)
+        screen.until(lambda slices=slices: screen.slice()[0] == before + slices)
+    page.mouse.up()
+    page.mouse.move(x, y, steps=3)
+    assert (screen.slice(), screen.words("br")) == ((before - 2, count), window)
+
+
 def test_a_magnifier_enlarges_what_the_mouse_is_at(screen: Screen) -> None:
     x, y = screen.middle()
     page, seen = screen.page, screen.pixels().astype(float)[..., 0]

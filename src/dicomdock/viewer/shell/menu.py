@@ -43,7 +43,13 @@ def view_menu(server: Any) -> None:
             _key("Auto", "0")
             _key("Inverted", "i", on=WINDOW.inverted)
         with _group("Left drag", f"{VIEW} !== '{THREED}'"):
-            for label, does, key in (("Window", "window", ""), ("Zoom", "zoom", "z"), ("Move", "move", "g")):
+            choices = (
+                ("Window", "window", ""),
+                ("Scroll", "scroll", ""),
+                ("Zoom", "zoom", "z"),
+                ("Move", "move", "g"),
+            )
+            for label, does, key in choices:
                 _item(label, f"{VIEWS.left} = '{does}'", key, on=f"{VIEWS.left} === '{does}'")
         with _group("Measure", FIRST):
             for kind in ("distance", "angle", "ellipse", "region", "point", "arrow"):

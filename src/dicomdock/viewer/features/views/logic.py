@@ -40,6 +40,7 @@ from dicomdock.viewer.study import Study
 WINDOW_MODE = vtkMRMLWindowLevelWidget.GetInteractionNodeAdjustWindowLevelModeAttributeName()
 WARM_SIZE = (600, 400)  # pixels, about what a view will have
 ON_THEIR_WAY = "One image; the others are on their way"
+LEAST_DRAG = 2.0  # pixels of a drag for one slice
 SAME_SCALE = 0.01  # part that the size of a fitted picture may differ by and still be the fitted one
 
 
@@ -301,6 +302,19 @@ class Views:
             at, count = self._places.place(view)
             self._places.go(view, min(max(at + steps, 0), count - 1))
 
+    def _scroll(self, tag: str, up: float) -> float:
+        """Go as many slices on as a drag of so many pixels asks for; return how many of these it took.
+
+        A drag over the whole height of a view goes from the first slice to the last one.
+        """
+        view = self.view(tag)
+        _, count = self._places.place(view)
+        each = max(LEAST_DRAG, float(view.get_view_node().GetDimensions()[1]) / count)  # pixels a slice
+        steps = int(up / each)
+        if steps:
+            self.step(tag, steps)
+        return steps * each
+
     def play_on(self, tag: str) -> None:
         """Go one slice on, and from the last one to the first."""
         view = self.app.view_manager.get_view(tag)
@@ -357,7 +371,7 @@ class Views:
         }
         node.SetAttribute(WINDOW_MODE, "Rectangle" if does == "region" else "Adjust")
         node.SetCurrentInteractionMode(modes.get(does, vtkMRMLInteractionNode.ViewTransform))
-        self._remote.drag_picture(does, self.slices())
+        self._remote.drag_picture(does, self.slices(), self._scroll if does == "scroll" else None)
 
     def _left_chosen(self, _: str) -> None:
         if self._interaction == "window":

@@ -21,7 +21,8 @@ class ViewsState:
     slab : thickness in mm, 0 for none; ``slab_kind`` is ``max``, ``min`` or ``mean``.
     aligned : slices lie along the images' own planes.
     threed_note : what the 3D view is doing.
-    left : what a drag with the left button does: ``window``, fit it to a ``region``, ``move``, ``zoom``.
+    left : what a drag with the left button does: ``window``, fit it to a ``region``, ``move``, ``zoom``,
+        ``scroll``.
     lines : each slice view shows where the others cut it.
     """
 

@@ -30,6 +30,7 @@ LEFT = (
     ("window", "Window", "Sideways for width, up and down for centre."),
     ("region", "Window of a region", "Drag over a region; the window is fitted to its values."),
     ("zoom", "Zoom", "Up and down; the right button does it at any time (z)."),
+    ("scroll", "Scroll", "Up for one slice on, down for one back, as the wheel does."),
     ("move", "Move", "The middle button does it at any time (g)."),
 )
 
