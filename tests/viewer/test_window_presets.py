@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
+pytest.importorskip("trame_slicer")
+
 from dicomdock.imaging.geometry import Window
 from dicomdock.viewer.features.window.logic import CT_WINDOWS, MOST, offered
 
