@@ -125,7 +125,7 @@ class CompareLogic:
         def allocated(loaded: Loaded) -> None:
             before, place.shown = place.shown, add_volume(self.app, loaded.volume, series.name)
             place.shown.alone = loaded.provisional
-            place.shown.set_window(loaded.volume.window())
+            place.shown.set_window(loaded.first_window())
             self.views.view(tag)
             self.views.show(place.shown, [tag])
             self.views.describe(study, series.name, [tag])
@@ -141,7 +141,7 @@ class CompareLogic:
             place.loaded = loaded
             if loaded.uptake.volume is not None:
                 self._show_displayed(tag)
-            place.shown.set_window(place.shown.volume.window())
+            place.shown.set_window(loaded.first_window())
             place.shown.changed()
             self.look_alike()
             self.follow(AXIAL)

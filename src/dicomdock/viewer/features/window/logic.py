@@ -61,7 +61,7 @@ class WindowLogic:
         """Apply the window that nearly all values lie in."""
         loaded, shown = self.series.loaded, self.series.shown
         if loaded is not None and shown is not None and shown.grey:
-            self._apply(self.series.guess_window(loaded))
+            self._apply(loaded.guess_window())
 
     def reset(self) -> None:
         """Apply the window that the series was opened with."""
