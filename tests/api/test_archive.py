@@ -66,7 +66,7 @@ def test_what_is_not_a_volume_is_refused_in_words(archive, series):
         archive.volume(f"{study}/1.2.3")
     with pytest.raises(GeometryError, match="not a DICOM Segmentation"):
         archive.segmentation(str(archive.instances(Resource.parse(series))[0].resource))
-    with pytest.raises(InvalidInput, match="6 instances; name one"):
+    with pytest.raises(InvalidInput, match="6 instances of MR; name one"):
         archive.segmentation(series)
 
 

@@ -115,6 +115,9 @@ def test_a_draft_that_was_changed_has_one_version_in_its_name(archive, series, d
 REFUSED = {
     "fails": "failed (exit code 3). It said last: reading / half way / out of memory on the device",
     "silent": "ended without writing {output}; it wrote nothing",
+    "pipe": "ended without writing {output}; it wrote output.nii.gz",
+    "link": "ended without writing {output}; it wrote output.nii.gz",
+    "link to a folder": "ended without writing {output}; it wrote elsewhere, output.nii.gz",
     "garbage": "cannot be read: The bytes are not a NIfTI-1 or NIfTI-2 file.",
     "unknown": "gave values that its declaration does not name: 77.",
     "empty": "found nothing in",
@@ -162,7 +165,7 @@ def test_a_tool_that_hangs_is_ended_with_what_it_started(
     archive, series, declare, settings, tmp_path, monkeypatch, how
 ):
     monkeypatch.setenv("PIDS", str(tmp_path / "pids"))
-    tool = declare("hangs", "timeout = 3" if how == "time-out" else "")
+    tool = declare("hangs", 'environment = ["PIDS"]' + ("\ntimeout = 3" if how == "time-out" else ""))
     cancelled = threading.Event()
     job = Job(tool, settings, cancelled=cancelled)
     with closing(run_on_series(archive, job, Resource.parse(series))) as work:
@@ -224,6 +227,15 @@ def test_a_service_receives_the_images_and_its_token(archive, series, declare, s
     (asked,) = server.asked
     assert (asked.method, asked.path) == ("POST", "/segment")
     assert asked.headers["Authorization"] == "Bearer s3cret-token"
+
+    with answering(lambda _: Answer()) as other, answering(lambda _: Answer(307, headers=sent_on)) as sending:
+        sent_on = {"Location": f"{other.url}/segment"}
+        for more in (f'endpoint = "{sending.url}"', f'monai_label = "{sending.url}"\nmodel = "a"'):
+            tool = ToolFolder(settings).add(f'name = "far"\n{more}\n{LABELS}'.encode(), "far.toml")
+            Secrets(settings).set("tool far", str(tool.origin), "s3cret-token")
+            with pytest.raises(DicomdockError, match="which was not followed"):
+                archive.run_tool("far", series)
+    assert (len(sending.asked), other.asked) == (2, [])  # neither the images nor the token go there
 
     with answering(lambda _: None) as silent:
         text = f'name = "far"\ntimeout = 1\nendpoint = "{silent.url}"\n{LABELS}'

@@ -27,8 +27,8 @@ from dicomdock.web import call
 from dicomdock.web.auth import Auth, BasicAuth, BearerAuth, HeaderAuth
 from dicomdock.web.endpoint import Endpoint, Proxy
 from dicomdock.web.redaction import Redactor
-from dicomdock.web.response import without_tags
 from dicomdock.web.transport import Http
+from dicomdock.web.words import without_tags
 from tests.builders import ct_series
 from tests.cli.conftest import Run, run  # noqa: F401
 from tests.machine import processor_time

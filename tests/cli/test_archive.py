@@ -127,6 +127,9 @@ def test_below_a_study_the_list_says_where_things_are(run, hospital, made, tmp_p
     instances = run("list", f"{made[0].study}/{made[0].series}", "--json").json["matches"]
     assert [one["sent"] for one in instances] == [["hospital"]] * 3
     assert "from: hospital" in run("list", far[0].study).out
+    named = run("list", "Doe")
+    assert (named.code, named.out.strip()) == (0, "Nothing was found.")
+    assert "'Doe' was read as a UID" in named.err
 
 
 def test_several_places_are_searched_at_once(run, hospital, made):

@@ -52,7 +52,7 @@ def test_refusals_are_sentences(run, drawn):
     series, resource = drawn
     wrong = run("statistics", series)
     assert wrong.code == 2
-    assert "6 instances; name one" in wrong.err
+    assert "6 instances of CT; name one" in wrong.err
     unknown = run("statistics", resource, "--suv", "SUL")
     assert (unknown.code, "SUV Type is one of BW, LBM" in unknown.err) == (2, True)
     absent = run("statistics", resource, "--images", f"{series.split('/')[0]}/1.2.3")

@@ -124,6 +124,17 @@ def test_the_response_by_the_published_thresholds(sums, due):
     assert response(sums[:-1], sums[-1]) == due
 
 
+def test_a_study_without_reports_and_one_that_is_not_there(run, tmp_path):
+    images = scan(np.zeros((2, 8, 8), np.int16))
+    assert run("import", *write(tmp_path / "images", images)).code == 0
+    found = run("targets", images[0].study, "--json")
+    assert (found.code, found.json["rows"], found.json["remarks"]) == (0, [], [])
+    assert "0 lesions at 0 time points." in run("targets", images[0].study).out
+    for command in (("targets", "1.2.3"), ("key-images", "list", "1.2.3"), ("registration", "show", "1.2.3")):
+        missing = run(*command)
+        assert (missing.code, missing.err.strip()) == (1, "1.2.3 is not in the local archive.")
+
+
 def test_several_patients_are_refused(run, studies, tmp_path):
     other = measured("20220101", patient="P2", liver=10)
     assert run("import", *write(tmp_path / "other", other)).code == 0

@@ -40,7 +40,8 @@ def series(settings: Settings, tmp_path: Path) -> list[Resource]:
 def declare(run: Run, folder: Path, mode: str, more: str = "") -> Path:
     file = folder / f"{mode}.toml"
     command = json.dumps([sys.executable, str(SCRIPT), mode, "{input}", "{output}"])
-    file.write_text(f'name = "{mode}"\ndescription = "Grey values"\ncommand = {command}\n{more}\n{LABELS}')
+    about = f'name = "{mode}"\ndescription = "Grey values"\nenvironment = ["PIDS"]'
+    file.write_text(f"{about}\ncommand = {command}\n{more}\n{LABELS}")
     added = run("tool", "add", file)
     assert added.code == 0, added.err
     return file

@@ -14,7 +14,7 @@ from pydicom import dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless
 
-from dicomdock.deidentify.frames import _fragments, _texts
+from dicomdock.deidentify.frames import _streams, _texts
 from dicomdock.imaging.codecs import pixel_array
 from tests.builders import ct_series, encode
 from tests.deidentify.canaries import found
@@ -40,6 +40,26 @@ def jpeg() -> bytes:
     return file.getvalue()[:2] + thumbnail + file.getvalue()[2:] + CANARY * 2
 
 
+def progressive() -> bytes:
+    """Return a JPEG of several scans, with a comment before each."""
+    file = io.BytesIO()
+    Image.fromarray(picture()).save(file, "JPEG", progressive=True, quality=95)
+    first, *scans = file.getvalue().split(b"\xff\xda")
+    assert len(scans) > 3
+    comment = b"\xff\xfe\x00\x0c" + CANARY
+    return first + b"".join(comment + b"\xff\xda" + scan for scan in scans) + CANARY * 2
+
+
+def tiled() -> bytes:
+    """Return a JPEG 2000 stream with a comment in the header of its tile."""
+    data = imagecodecs.jpeg2k_encode(picture(), codecformat="j2k", level=0)
+    comment = b"\xff\x64\x00\x0e\x00\x01" + CANARY
+    tile, pixels = data.index(b"\xff\x90"), data.index(b"\xff\x93")
+    size = int.from_bytes(data[tile + 6 : tile + 10], "big") + len(comment)
+    head = data[: tile + 6] + size.to_bytes(4, "big") + data[tile + 10 : pixels]
+    return head + comment + data[pixels:] + CANARY
+
+
 def jpeg_ls() -> bytes:
     data = imagecodecs.jpegls_encode(picture())
     return data[:2] + b"\xff\xfe\x00\x0c" + CANARY + data[2:]
@@ -53,13 +73,20 @@ def jpeg_2000() -> bytes:
 
 @pytest.mark.parametrize(
     ("syntax", "frame"),
-    [(JPEGBaseline8Bit, jpeg()), (JPEGLSLossless, jpeg_ls()), (JPEG2000Lossless, jpeg_2000())],
+    [
+        (JPEGBaseline8Bit, jpeg()),
+        (JPEGBaseline8Bit, progressive()),
+        (JPEGLSLossless, jpeg_ls()),
+        (JPEG2000Lossless, jpeg_2000()),
+        (JPEG2000Lossless, tiled()),
+    ],
 )
-def test_no_comment_leaves_and_no_pixel_changes(syntax: str, frame: bytes) -> None:
+@pytest.mark.parametrize("fragments", [1, 3])
+def test_no_comment_leaves_and_no_pixel_changes(syntax: str, frame: bytes, fragments: int) -> None:
     dataset = ct_series(1)[0].dataset
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
     dataset.NumberOfFrames = 2
-    dataset.PixelData = encapsulate([frame, frame])
+    dataset.PixelData = encapsulate([frame, frame], fragments_per_frame=fragments)
     dataset["PixelData"].VR = "OB"
     dataset["PixelData"].is_undefined_length = True
     dataset.file_meta.TransferSyntaxUID = syntax
@@ -77,12 +104,12 @@ def test_no_comment_leaves_and_no_pixel_changes(syntax: str, frame: bytes) -> No
 @given(st.binary(max_size=200), st.sampled_from([b"\xff\xd8", b"\xff\x4f"]))
 def test_any_bytes_are_walked_to_an_end_within_them(data: bytes, start: bytes) -> None:
     data = start + data
-    for first, last, text in _texts(data, 0, len(data)):
+    for first, last, text in _texts(data):
         assert 0 <= first <= last
         assert first <= len(data) + 6
         assert len(text) == last - first
     item = b"\xfe\xff\x00\xe0" + len(data).to_bytes(4, "little") + data
-    assert [*_fragments(item * 2)] == [(8, 8 + len(data)), (16 + len(data), 16 + 2 * len(data))]
+    assert [*_streams(item * 2)] == [[(8, 8 + len(data))], [(16 + len(data), 16 + 2 * len(data))]]
 
 
 @pytest.mark.parametrize("tail", [CANARY, CANARY * 200, b"\0" * 7 + CANARY])

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import io
+from itertools import product
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from dicomdock.deidentify import Pseudonyms
+from dicomdock.deidentify.identity import Identity
 from tests.builders import ct_series, encode
-from tests.deidentify.conftest import deidentified
+from tests.deidentify.conftest import KEY, deidentified
 
 NAMES = [
     ("ISO_IR 100", "Müllerová^Zoë"),
@@ -83,12 +88,13 @@ def test_a_name_leaves_in_no_encoding(charset: object, name: str, profile: str) 
         )
 
 
-def test_terms_stay_where_a_patient_is_named_like_one() -> None:
+@pytest.mark.parametrize("term", ["CHEST", "ESOPHAGUS", "OESOPHAGUS"])
+def test_terms_stay_where_a_patient_is_named_like_one(term: str) -> None:
     dataset = ct_series(1)[0].dataset
-    dataset.PatientName = "Chest^Phantom"
-    dataset.BodyPartExamined = "CHEST"
+    dataset.PatientName = f"{term}^Phantom"
+    dataset.BodyPartExamined = term
     copy = dcmread(io.BytesIO(deidentified(encode(dataset)).data))
-    assert copy.BodyPartExamined == "CHEST"
+    assert copy.BodyPartExamined == term
     assert copy.ImageType == ["ORIGINAL", "PRIMARY", "AXIAL"]
 
 
@@ -101,6 +107,12 @@ def test_terms_stay_where_a_patient_is_named_like_one() -> None:
         ("Müller^Zoë", ["MULLER", "Mueller", "Mu\u0308ller", "ZOEMUELLER"]),
         ("Østergård^Bjørn", ["OSTERGARD", "Oestergaard", "bjorn"]),
         ("Łukasz^Paweł", ["Lukasz", "PAWELLUKASZ"]),
+        ("Mueller^Soeren", ["Müller", "MULLER", "Søren", "Sörenmüller"]),
+        ("Baer^Juergen", ["Bär", "JURGEN"]),
+        ("Muller^Aase", ["Mueller", "Åse", "ÅseMüller"]),
+        ("Muñoz^Strauß", ["Munoz", "STRAUSS"]),
+        ("Strauss^Aegir", ["Strauß", "Ægir"]),
+        ("Djokovic^Novak", ["Đoković", "dokovic"]),
         ("Miller^Anne", ["MILLERANNE", "anne_miller", "AnneMiller2"]),
     ],
 )
@@ -115,6 +127,27 @@ def test_a_name_is_found_in_every_way_to_write_it(name: str, written: list[str])
         made = deidentified(encode(dataset)).dataset
         assert one not in str(made.get("ManufacturerModelName"))
         assert one.upper() not in str(made.get("BodyPartExamined"))
+
+
+TRANSCRIBED = {
+    "ä": ("ae", "a"), "ö": ("oe", "o"), "ü": ("ue", "u"), "å": ("aa", "a"), "ø": ("oe", "o"),
+    "æ": ("ae",), "œ": ("oe",), "ß": ("ss",), "ñ": ("n",), "þ": ("th",), "ð": ("d",), "đ": ("d", "dj"),
+    "ł": ("l",), "é": ("e",), "ç": ("c",), "ı": ("i",),
+}  # fmt: skip
+"""Ways to write a letter in the letters of English, most by ICAO 9303-3 §6."""
+
+
+WRITTEN = [(one, one) for one in "bklmnrstv"] + [
+    ways for one, others in TRANSCRIBED.items() for ways in product((one, *others), repeat=2)
+]
+
+
+@given(st.lists(st.sampled_from(WRITTEN), min_size=5, max_size=12))
+def test_a_name_in_any_transcription_is_found_in_any_other(letters: list[tuple[str, str]]) -> None:
+    name, written = ("".join(way) for way in zip(*letters, strict=True))
+    dataset = Dataset()
+    dataset.PatientName = f"{name}^X"
+    assert Identity.of(dataset, Pseudonyms(KEY)).is_named_in(f"seen by {written.upper()}, again")
 
 
 @pytest.mark.parametrize("written", ["19470713", "b. 13.07.1947", "07/13/1947", "1947-07-13", "MRN00471133X"])

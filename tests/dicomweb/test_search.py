@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import re
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
@@ -492,6 +492,65 @@ def test_a_comma_inside_a_value_is_encoded_and_never_divides_it(settings):
         pages = list(client.search(Query(match={"StudyDescription": "Head, contrast"})))
     assert found(pages) == [named[0].study]
     assert len(server.asked) == 2
+
+
+FOREIGN = {
+    "wildcard": ("PatientName", "Müller*", [0, 1]),
+    "first letter": ("PatientName", "*Jörg", [0, 1, 2]),
+    "whole name": ("PatientName", "Müller1^Jörg", [1]),
+    "as typed": ("PatientName", "müller", [0, 1]),
+    "description": ("StudyDescription", "Schädel, nativ", [0]),
+    "list": ("StudyDescription", "Schädel, nativ\\Füße", [0, 1]),
+    "number": ("AccessionNumber", "Ä1", [1]),
+    "blank": ("StudyDescription", "Kopf 3/4 + 1", [3]),
+    "none": ("PatientName", "Möller*", []),
+}
+
+
+def with_foreign_letters():
+    names = ("Müller0^Jörg", "Müller1^Jörg", "Miller^Jörg", "Mller^Jrg")
+    descriptions = ("Schädel, nativ", "Füße", "Schdel", "Kopf 3/4 + 1")
+    return [
+        builders.made(
+            changed(
+                one,
+                SpecificCharacterSet="ISO_IR 192",
+                PatientName=name,
+                StudyDescription=description,
+                AccessionNumber=f"Ä{number}",
+            )
+        )
+        for number, (one, name, description) in enumerate(zip(studies(4), names, descriptions, strict=True))
+    ]
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_characters_that_a_server_does_not_decode_are_found(case, settings):
+    """A fake that compares the percent signs, as Orthanc does; the real one is asked below."""
+    key, value, expected = FOREIGN[case]
+    made = with_foreign_letters()
+
+    class Undecoded(Awkward):
+        def search(self, path, query):
+            return super().search(path, [(name, quote(text, safe="!$'()*,/:=?@^")) for name, text in query])
+
+    with client_of(Undecoded(made), settings) as client:
+        pages = list(client.search(Query(match={key: value}, typed=case == "as typed")))
+    assert sorted(found(pages)) == sorted(made[number].study for number in expected)
+    assert not any("filter" in warning for page in pages for warning in page.warnings)
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_a_real_orthanc_finds_what_an_address_encodes(orthanc, case, settings):
+    key, value, expected = FOREIGN[case]
+    made = with_foreign_letters()
+    orthanc.add(*[one.data for one in made])
+    with orthanc_client(orthanc, settings) as client:
+        pages = list(client.search(Query(match={key: value}, typed=case == "as typed")))
+        limited = list(client.search(Query(match={key: value}, typed=case == "as typed", limit=1)))
+    assert sorted(found(pages)) == sorted(made[number].study for number in expected)
+    assert len(found(limited)) == min(1, len(expected))
+    assert not any("filter" in warning for page in pages for warning in page.warnings)
 
 
 COMMAS = ("Head, contrast", "Head", " contrast")

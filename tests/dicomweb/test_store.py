@@ -16,7 +16,7 @@ from dicomdock.config.servers import ServerProfile
 from dicomdock.dicom import status as reasons
 from dicomdock.dicomweb import store_response
 from dicomdock.dicomweb.client import Client
-from dicomdock.errors import AuthenticationError, RemoteNotFound, UnsupportedByServer
+from dicomdock.errors import AuthenticationError, DicomdockError, RemoteNotFound, UnsupportedByServer
 from dicomdock.sources import Part
 from tests import builders
 from tests.dicomweb.awkward import JSON, Answer, Awkward, refused
@@ -543,3 +543,70 @@ def test_several_failures_without_a_name_are_all_reported(head, settings):
     assert {one.status for one in results} == {"failed"}
     assert all("no UID" in one.reason and "no room" in one.reason for one in results)
     assert all(one.comments == ("no UID", "no room") for one in results)
+
+
+@pytest.mark.parametrize(
+    ("status", "label", "body", "words"),
+    [
+        (
+            409,
+            "text/plain; charset=iso-8859-1",
+            "Gr\xf6\xdfe ung\xfcltig".encode("latin-1"),
+            "Gr\xf6\xdfe ung\xfcltig",
+        ),
+        (400, "application/json", b'{"errorMessage":"Conflicting PID"}', ": Conflicting PID"),  # dcm4chee
+        (400, "application/json", b'[{"error":{"code":400,"message":"no UID"}}]', ": no UID"),  # Google
+        (
+            400,
+            "",
+            b'{"Details":"There already","HttpStatus":400,"Message":"Bad file"}',
+            ": Bad file; There already",
+        ),
+        (400, "application/problem+json", b'{"type":"about:blank","detail":"ID too long"}', ": ID too long"),
+        (422, "application/json", b'{"errors":["date: no", "time: no"]}', ": date: no; time: no"),
+        (400, "application/json", b'{"message":"half \\ud800"}', ": half ?"),
+        (400, "application/json", b'{"other":1}', ': {"other":1}'),
+        (500, "text/html", b"<html><style>x</style><h1>Disk full</h1><p>on 3</p></html>", ": Disk full on 3"),
+        (404, "text/plain", b"no such AE title", "It says: no such AE title"),
+        (405, "text/plain", b"a mirror only", "It says: a mirror only"),
+        (401, "text/plain", b"locked until noon", "It says: locked until noon"),
+    ],
+)
+def test_whatever_a_server_answers_instead_is_told_in_its_own_words(
+    status, label, body, words, head, settings
+):
+    server = Awkward(stores=lambda _: Answer(status, body, {"Content-Type": label}))
+    with client_of(server, settings) as client:
+        try:
+            told = [one.reason for one in client.store(parts_of(head[:1]))]
+        except DicomdockError as error:
+            told = [str(error)]
+    assert len(told) == 1
+    assert words in told[0]
+
+
+def test_why_a_token_is_refused_is_told(head, settings):
+    """RFC 6750 §3."""
+    challenge = 'Bearer realm="x", error="invalid_token", error_description="It ended at noon"'
+    server = Awkward(stores=lambda _: Answer(401, b"", {"WWW-Authenticate": challenge}))
+    with client_of(server, settings) as client, pytest.raises(AuthenticationError, match="It ended at noon"):
+        list(client.store(parts_of(head[:1])))
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"00081150": {"vr": "UI", "Value": ["1.2.840.10008.5.1.4.1.1.2"]}, "00000902": {"Value": ["not so"]}},
+        {"00081155": {"vr": "UI", "Value": [""]}, "00081197": {"vr": "LO", "Value": ["not so"]}},
+    ],
+)
+def test_a_failure_without_a_uid_or_with_a_reason_in_words_is_told(item, head, settings):
+    if "00081155" in item:
+        item["00081155"]["Value"] = [head[0].instance]
+    body = json.dumps({"00081198": {"vr": "SQ", "Value": [item]}}).encode()
+    server = Awkward(stores=lambda _: Answer(409, body, {"Content-Type": JSON}))
+    with client_of(server, settings) as client:
+        (result,) = client.store(parts_of(head[:1]))
+    assert result.status == "failed"
+    assert result.comments == ("not so",)
+    assert "not so" in result.reason

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from tests.archive.conftest import new_database, postgresql
 from tests.conftest import BROWSER_MS
 from tests.dock.running import RunningDock, demonstrating, make_demonstration, running
+
+__all__ = ["new_database", "postgresql"]
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from typing import IO
 
 from dicomdock.dock.services.viewer_template import Process, ViewerTemplate
 from dicomdock.viewer import template
+from tests.dock.heartbeat import note_turns
 from tests.waiting import until
 
 TEMPLATE = "tests.dock.template"
@@ -91,6 +92,7 @@ def run_command() -> int:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     arguments = json.loads(os.environ.pop(ARGUMENTS))
     sys.argv = ["dicomdock", *arguments]
+    note_turns()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return main(arguments)

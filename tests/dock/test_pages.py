@@ -6,12 +6,15 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
+from dicomdock.config.secrets import Secrets
+from dicomdock.config.servers import change_profiles, load_profiles
 from dicomdock.config.settings import Settings
 from tests.builders import Made, changed, ct_series
 from tests.dock.running import RunningDock, demonstrating, running
@@ -264,12 +267,34 @@ def test_a_server_with_a_password(dock: RunningDock, page: Page, orthanc: Orthan
     card = page.get_by_test_id("server-hospital")
     expect(card).to_contain_text("/dicom-web")
     page.get_by_test_id("edit-hospital").click()
-    expect(page.get_by_test_id("server-secret")).to_have_value("")
+    expect(secret).to_have_value("")
+    expect(page.get_by_text("Stored already; type only to replace it.")).to_be_visible()
+    # A keyring that was lost: the form says so, and takes the password again.
+    (stored,) = load_profiles(dock.settings)
+    Secrets(dock.settings).delete(stored.name, stored.origin)
+    page.get_by_test_id("edit-hospital").click()
+    expect(page.get_by_text("None is stored any more.")).to_be_visible()
+    page.get_by_test_id("save-server").click()
+    expect(page.get_by_test_id("trial-error")).to_contain_text("type its password or token again")
+    secret.fill(orthanc.password)
+    page.get_by_test_id("save-server").click()
+    expect(secret).to_have_count(0)
+    page.get_by_test_id("edit-hospital").click()
+    expect(page.get_by_text("Stored already; type only to replace it.")).to_be_visible()
     assert page.evaluate("[...document.querySelectorAll('input')].every(field => field.value !== 'secret')")
     page.get_by_test_id("remove-hospital").click()
     expect(card).to_have_count(0)
     page.get_by_role("button", name="Undo").click()
     expect(card).to_be_visible()
+    # Commands that name no server use the first one, until another one is chosen.
+    expect(page.get_by_test_id("default-hospital")).to_have_count(0)
+    change_profiles(dock.settings, lambda known: known.with_profile(replace(stored, name="clinic")))
+    page.reload()
+    expect(card).to_contain_text("default of the command line")
+    page.get_by_test_id("default-clinic").click()
+    expect(page.get_by_test_id("server-clinic")).to_contain_text("default of the command line")
+    expect(page.get_by_test_id("default-hospital")).to_be_visible()
+    assert load_profiles(dock.settings).get().name == "clinic"
     page.get_by_test_id("test-hospital").click()
     expect(card).to_contain_text("Studies can be searched")
     assert orthanc.instance_count() == 0

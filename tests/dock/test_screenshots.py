@@ -216,9 +216,12 @@ def check(page: Page) -> None:
     # What lies behind a dialog is dimmed on purpose, and out of reach.
     dialog = page.locator(".q-dialog").count() > 0
     found = Axe().run(page, context=".q-dialog" if dialog else None).response["violations"]
-    serious = [item for item in found if item["impact"] in ("serious", "critical")]
-    told = [f"{item['id']}: {[node['html'] for node in item['nodes']][:3]}" for item in serious]
-    assert not serious, "\n".join(told)
+    told = [
+        f"{item['id']}: {[node['html'] for node in item['nodes']][:3]}"
+        for item in found
+        if item["id"] != "region"  # a menu lies beside the landmarks, while it is open
+    ]
+    assert not told, "\n".join(told)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
         "the page is wider than the window"
     )

@@ -9,7 +9,7 @@ from typing import Any
 from nicegui import Client
 from nicegui.page import page
 
-from dicomdock.config.servers import Login, ServerProfile
+from dicomdock.config.servers import Login, Profiles, ServerProfile
 from dicomdock.dock.pages.servers import ServersPage
 from dicomdock.dock.services.events import ServersChanged
 from dicomdock.dock.services.server_setup import Trial
@@ -21,8 +21,8 @@ class Listed:
     def __init__(self, *profiles: ServerProfile) -> None:
         self.known = [*profiles]
 
-    def profiles(self) -> list[ServerProfile]:
-        return [*self.known]
+    def profiles(self) -> Profiles:
+        return Profiles({one.name: one for one in self.known})
 
 
 class Setup:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from dicomdock import Archive, rpc
 from dicomdock.api.project import AnnotationProject
@@ -27,9 +31,10 @@ from dicomdock.project.model import CaseRefused, CaseState
 from tests.api.conftest import AFFINE, SHAPE, values
 from tests.api.test_project import draw, edited
 from tests.builders import write
-from tests.dock.running import running
+from tests.dock.running import connected, running
 from tests.dock.using import arrived, open_at, rows, still
 from tests.imaging.scans import scan
+from tests.servers.process import free_port
 
 CLICKS = """() => {
   const accept = document.querySelector('[data-testid="work-accept"]');
@@ -239,9 +244,72 @@ def test_a_person_walks_their_cases_by_keyboard(home: Path, page: Page, tmp_path
         page.set_viewport_size({"width": 390, "height": 800})
         still(page)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        grid = page.get_by_test_id("cases")
+        assert grid.evaluate("one => one.scrollWidth <= one.clientWidth"), "a column is cut off"
         acting(settings, "rita", lambda project, _: project.remove())
         page.get_by_test_id("work-next").click()
         expect(page.get_by_test_id("work-gone")).to_contain_text("Project livers is gone")
+
+
+@pytest.mark.servers
+def test_two_docks_share_one_postgresql_and_one_of_them_is_killed_as_a_case_is_submitted(
+    home: Path, browser: Browser, tmp_path: Path, new_database: Callable[[], str]
+) -> None:
+    database = new_database()
+    for person in ("anna", "bert"):
+        folder = home / person / "config"
+        folder.mkdir(0o700, parents=True)
+        shared = f'archive = "{tmp_path / "shared"}"\ndatabase = "{database}"\n'
+        (folder / "settings.toml").write_text(f'person = "{person}"\n{shared}')
+    settings = Settings(
+        home / "anna" / "config",
+        tmp_path / "shared",
+        home / "anna" / "state",
+        database=database,
+        free_space_floor=0,
+    )
+    series, port = make(settings, tmp_path / "images"), str(free_port())
+    with ExitStack() as stack:
+        bert = stack.enter_context(running(home / "bert"))
+        with running(home / "anna", "--port", port) as dock:
+            pages = {each: stack.enter_context(browser.new_context()).new_page() for each in (dock, bert)}
+            for each, page in pages.items():
+                open_at(page, each, "/work")
+                expect(page.get_by_test_id("work-next")).to_be_enabled()
+            for page in pages.values():  # neither is waited for
+                page.evaluate("document.querySelector('[data-testid=work-next]').click()")
+            for page in pages.values():
+                arrived(page, lambda url: "/study/" in url)
+            taken = {Path(urlsplit(page.url).path).name for page in pages.values()}
+            assert taken == {"1.2.1", "1.2.2"}
+            page = pages[dock]
+            mine = Path(urlsplit(page.url).path).name
+            page.goto(f"{dock.url}/work")
+            expect(page.get_by_test_id("work-progress")).to_contain_text("1 open, 2 taken")
+            with Archive.open(settings) as archive:
+                drawn = draw(
+                    archive, next(one for one in series if one.startswith(f"{mine}/")), creator="anna"
+                )
+            expect(page.get_by_test_id("work-submit")).to_be_enabled()
+            page.evaluate("document.querySelector('[data-testid=work-submit]').click()")
+            os.kill(dock.pid, signal.SIGKILL)
+            expect(page.locator("#popup")).to_contain_text("The dock does not answer.")
+            page.evaluate("window.before = true")
+        with running(home / "anna", "--port", port) as dock:
+            # It is submitted, or it is not and still in hand; what was drawn is there.
+            case, submit = page.get_by_test_id("case"), page.get_by_test_id("work-submit")
+            page.wait_for_function("!window.before")
+            connected(page)
+            expect(case).to_contain_text("segment the liver")
+            if submit.is_enabled():
+                page.keyboard.press("s")
+            expect(rows(page, "cases").first).to_contain_text("waits for review")
+        page = pages[bert]
+        page.goto(f"{bert.url}/work")
+        expect(page.get_by_test_id("work-progress")).to_contain_text("1 open, 1 taken, 1 submitted")
+    with Archive.open(settings) as archive:
+        (submitted,) = [one for one in archive.project("livers").cases() if one.result is not None]
+    assert str(submitted.result) == str(drawn)
 
 
 def test_a_reviewer_accepts_and_sends_back(home: Path, page: Page, tmp_path: Path) -> None:

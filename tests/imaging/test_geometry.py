@@ -474,6 +474,41 @@ def test_volumes_of_diffusion_are_in_the_order_in_which_they_were_acquired() -> 
     assert [plan.lead.number // 100 for plan in plans] == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("by_slice", [False, True])
+@pytest.mark.parametrize("numbered", [False, True])
+def test_frames_of_diffusion_make_volumes_in_the_order_in_which_they_were_acquired(
+    by_slice: bool, numbered: bool
+) -> None:
+    """Images without diffusion come between the others, a direction twice, and two b-values in turn."""
+    acquired = [
+        *((0.0, None), (1000.0, (1, 0, 0)), (2000.0, (1, 0, 0)), (0.0, None), (1000.0, (0, 1, 0))),
+        *((1000.0, (1, 0, 0)), (2000.0, (0, 1, 0)), (0.0, None)),
+    ]
+    dataset = enhanced(len(acquired))
+    frames = dataset.PerFrameFunctionalGroupsSequence
+    for frame in frames:
+        (content,) = frame.FrameContentSequence
+        b_value, gradient = acquired[content.TemporalPositionIndex - 1]
+        diffusion, direction = Dataset(), Dataset()
+        diffusion.DiffusionBValue = b_value
+        if gradient:
+            direction.DiffusionGradientOrientation = list(gradient)
+            diffusion.DiffusionGradientDirectionSequence = [direction]
+        frame.MRDiffusionSequence = [diffusion]
+    if not by_slice:
+        frames = sorted(frames, key=lambda frame: int(frame.FrameContentSequence[0].TemporalPositionIndex))
+        dataset.PerFrameFunctionalGroupsSequence = frames
+    if not numbered:
+        for frame in frames:
+            del frame.FrameContentSequence[0].TemporalPositionIndex
+    plans = split_series([dataset])
+    found = [
+        (plan.phase["DiffusionBValue"], plan.phase.get("DiffusionGradientOrientation")) for plan in plans
+    ]
+    assert found == acquired
+    assert all(len(plan.planes) == 4 for plan in plans)
+
+
 def test_a_mosaic_is_refused_as_what_it_is() -> None:
     (plan,) = split_series(stack(ImageType=["ORIGINAL", "PRIMARY", "M", "MOSAIC"]))
     with pytest.raises(GeometryError, match="mosaic"):

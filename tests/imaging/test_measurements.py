@@ -39,6 +39,7 @@ from dicomdock.imaging.volume import Volume
 from tests.builders import Made
 from tests.conftest import shared_data
 from tests.imaging.scans import check_with_dciodvfy, headers, oblique, scan
+from tests.imaging.test_dose import dose_of, linear
 
 MASS, LIVER = Code("4147007", "SCT", "Mass"), Code("10200004", "SCT", "Liver")
 
@@ -133,6 +134,26 @@ def test_statistics_have_the_quantity_and_unit_of_the_values(attributes: Any, na
     volume = Volume.from_instances([one.data for one in scan(np.ones((4, 10, 12), np.int16), **attributes)])
     found = region("r", square(volume), volume)
     assert {(value.name.value, value.unit.value) for value in found.values[1:]} == {(name, unit)}
+
+
+@pytest.mark.parametrize(
+    ("dose_type", "name"),
+    [
+        ("PHYSICAL", "128513"),
+        ("EFFECTIVE", "EFFECTIVE_DOSE"),
+        ("ERROR", "DOSE_DIFFERENCE"),
+        (None, "PIXEL_VALUE"),
+    ],
+)
+@pytest.mark.parametrize("units", ["GY", "RELATIVE"])
+def test_statistics_of_a_dose_have_its_type(dose_type: str | None, name: str, units: str) -> None:
+    dose = dose_of(linear, DoseType=dose_type, DoseUnits=units)
+    volume = Volume.from_instances([dose])
+    k, j, i = (size // 2 for size in volume.geometry.shape)
+    corners = [(k, j - 2, i - 2), (k, j - 2, i + 2), (k, j + 2, i + 2), (k, j + 2, i - 2)]
+    found = region("r", [tuple(volume.geometry.to_lps(at)) for at in corners], volume)
+    codes = {(value.name.value, value.unit.value) for value in found.values[1:]}
+    assert codes == {(name, "Gy") if units == "GY" else ("PIXEL_VALUE", "1")}
 
 
 def test_a_region_in_an_oblique_plane_has_numbers() -> None:

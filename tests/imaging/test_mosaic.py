@@ -170,11 +170,27 @@ def test_diffusion_is_exported_as_dcm2niix_does(settings: Settings, tmp_path: Pa
         assert sidecar[name] == pytest.approx(due[name]), name
 
 
-def test_a_mosaic_of_unknown_count_is_refused_as_one() -> None:
-    made = mosaic(oblique((0, 0, 0), (4, 3, 3), (0, 0, 0)))
-    del made.dataset[0x00291010]
-    (plan,) = split_series([made.dataset])
-    with pytest.raises(GeometryError, match="mosaic"):
+@pytest.mark.parametrize(
+    ("lacking", "count", "why"),
+    [
+        ([0x00291010], None, "does not state of how many"),
+        ([0x00291010], 0, "does not state of how many"),
+        ([0x00291010], 30, "30 slices, into which its 96 x 80 pixels cannot be divided"),
+        (["ImagePositionPatient"], None, "does not state where they lie"),
+        (["PixelSpacing"], None, "Pixel Spacing"),
+        (["SpacingBetweenSlices", "SliceThickness"], None, "how far apart they lie"),
+    ],
+)
+def test_a_mosaic_that_cannot_be_divided_is_refused_with_the_reason(
+    lacking: list[int | str], count: int | None, why: str
+) -> None:
+    dataset = mosaic(oblique((0, 0, 0), (4, 3, 3), (0, 0, 0))).dataset
+    for one in lacking:
+        del dataset[one]
+    if count is not None:
+        dataset.private_block(0x0019, "SIEMENS MR HEADER", create=True).add_new(0x0A, "US", count)
+    (plan,) = split_series([dataset])
+    with pytest.raises(GeometryError, match=why):
         plan.require_spatial()
 
 

@@ -121,7 +121,7 @@ def test_the_object_is_valid_and_belongs_to_the_study(tmp_path: Path) -> None:
         frame_of_reference=images[0].FrameOfReferenceUID,
         instances=[image.SOPInstanceUID for image in images],
     )
-    assert found.remarks == ()
+    assert found.remarks == ("Regions without contours: empty.",)
     assert [one.label for one in found.segments] == ["Leber mit Läsion", "kidney", "empty"]
     assert found.segments[0].colour == (1, 2, 3)
     assert found.segments[1].terminology.kind.value == "64033007"
@@ -217,7 +217,10 @@ def test_contours_that_belong_to_no_region_or_to_several_are_reported() -> None:
     structures.ROIContourSequence[1].ReferencedROINumber = 9
     found = read_structures(structures, geometry)
     assert [one.mask.count for one in found.segments] == [int((labels == 1).sum()), 0]
-    assert found.remarks == (f"{lost} contours belong to no region of the structure set; they are left out.",)
+    assert found.remarks == (
+        "Regions without contours: tumor.",
+        f"{lost} contours belong to no region of the structure set; they are left out.",
+    )
     structures.ROIContourSequence[1].ReferencedROINumber = 1
     structures.StructureSetROISequence[1].ROINumber = 1
     found = read_structures(structures, geometry)

@@ -263,6 +263,23 @@ def test_a_region_of_another_frame_of_reference_is_not_painted_on_the_images(mad
     assert "check that they fit" in found.remarks[0]
 
 
+def test_what_is_cut_or_not_drawn_is_remarked(made, tmp_path):
+    kinds = {"within": [square(0, 5)], "reaching": [square(25, 60)], "nothing": []}
+    drawn = structures(
+        headers(made), {name: [("CLOSED_PLANAR", one) for one in found] for name, found in kinds.items()}
+    )
+    assert ours(made, drawn) == {"within": 25, "reaching": 36, "nothing": 0}
+    cut, undrawn = segmentation(made, drawn).remarks
+    assert "beyond the images" in cut
+    assert "reaching." in cut
+    assert "without contours: nothing." in undrawn
+    del drawn.StructureSetROISequence[0].ReferencedFrameOfReferenceUID
+    assert segmentation(made, drawn).remarks == (cut, undrawn)
+    drawn.StructureSetROISequence[2].ReferencedFrameOfReferenceUID = "1.2.3"
+    (unstated,) = (one for one in segmentation(made, drawn).remarks if "no stated frame" in one)
+    assert "within." in unstated
+
+
 def test_saved_holes_are_read_by_others(made, tmp_path):
     images = headers(made)
     (plan,) = split_series(images)

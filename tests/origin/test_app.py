@@ -120,7 +120,10 @@ def test_an_answer_that_fails_before_anything_was_sent_has_a_status():
 def test_a_method_that_is_not_offered_is_answered_with_those_that_are(server, method, path, allowed):
     refused = server.ask(path, method=method)
     assert refused.status == 405
-    assert {name.strip() for name in refused.headers["Allow"].split(",")} == allowed
+    assert {name.strip() for name in refused.headers["Allow"].split(",")} == {*allowed, "OPTIONS"}
+    asked = server.ask(path, method="OPTIONS")
+    assert asked.status == 204
+    assert asked.headers["Allow"] == refused.headers["Allow"]
 
 
 def test_doubled_slashes_are_one(server):

@@ -8,7 +8,7 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from dicomdock.errors import InvalidInput, NotAcceptable
+from dicomdock.errors import InvalidInput, NotAcceptable, NotFound
 from dicomdock.origin.rendering import render
 from dicomdock.origin.view import MAX_VIEWPORT, View, Viewport, Window
 from tests import builders
@@ -178,7 +178,7 @@ def test_each_frame_of_many_is_its_own_picture(tmp_path):
         191,
         223,
     ]
-    with pytest.raises(InvalidInput, match="frames 1 to 3"):
+    with pytest.raises(NotFound, match="frames 1 to 3"):
         picture(made, tmp_path, 4)
 
 

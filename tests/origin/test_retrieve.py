@@ -240,7 +240,8 @@ def test_frames_as_stored_are_labelled_with_their_syntax(server):
 
 
 @pytest.mark.parametrize(
-    ("numbers", "status"), [("4", 400), ("0", 400), ("x", 400), ("1,,2", 400), ("99999999999", 400)]
+    ("numbers", "status"),
+    [("4", 404), ("1,4", 404), ("0", 400), ("x", 400), ("1,,2", 400), ("99999999999", 400)],
 )
 def test_frames_that_are_none_are_refused(server, numbers, status):
     made = builders.multiframe(3)

@@ -87,6 +87,26 @@ def test_matches_come_in_the_order_asked_for(filled):
     assert "was not sorted by it" in response.headers["Warning"]
 
 
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        ("/dicom-web/studies?0010001=x&sort=up&limit=5&accept=*/*", "0010001, sort"),
+        ("/dicom-web/studies?emptyvaluematching=true", "emptyvaluematching"),
+        ("/dicom-web/studies?x%00%0d%0ay%c3%bc=true", "x y?"),
+        ("{study}/rendered?annotation=patient&window=40,400", "annotation"),
+        ("/dicom-web/studies?limit=5&fuzzymatching=true&includefield=all", ""),
+        ("{study}/rendered?viewport=64,64&quality=50", ""),
+    ],
+)
+def test_parameters_that_are_not_supported_are_named(filled, path, named):
+    """PS3.18 §8.3.4.1: they are passed over, and the client is warned."""
+    study = f"/dicom-web/studies/{filled.first.study}"
+    response = filled.server.ask(path.format(study=study), "*/*")
+    assert response.status == 200
+    warning = f'299 dicomdock "Not supported, and passed over: {named}."' if named else None
+    assert response.headers.get("Warning") == warning
+
+
 def test_nothing_found_is_an_empty_list(filled):
     assert answer(filled.server.ask("/dicom-web/studies?PatientID=nobody", JSON)) == []
     assert answer(filled.server.ask("/dicom-web/studies/1.2.3/series", JSON)) == []

@@ -65,7 +65,11 @@ def test_frame_size_and_window_can_be_asked_for(server, made):
         ({"contentType": "text/html"}, 406),
         ({"rows": "none"}, 400),
         ({"frameNumber": "0"}, 400),
-        ({"frameNumber": "9"}, 400),
+        ({"frameNumber": "9"}, 404),
+        ({"windowCenter": "40"}, 400),
+        ({"anonymize": "yes", "contentType": "application/dicom"}, 501),
+        ({"region": "0.1,0.1,0.5,0.5"}, 501),
+        ({"presentationUID": "1.2.3"}, 501),
         ({"windowCenter": "a", "windowWidth": "1"}, 400),
     ],
 )

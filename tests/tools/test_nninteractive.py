@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import json
+import socket
+import struct
 import threading
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -23,10 +28,11 @@ from dicomdock.errors import (
 )
 from dicomdock.tools.nninteractive import Prompt, PromptSession
 from tests.servers.canned import Answer, answering
+from tests.waiting import join
 
 pytest.importorskip("nnInteractive", reason="dicomdock[nninteractive] is not installed")
 
-from tests.servers.nninteractive import region_growing
+from tests.servers.nninteractive import RegionGrowing, region_growing
 
 IMAGE = np.zeros((6, 10, 12), np.int16)
 IMAGE[1:4, 2:7, 3:9] = 100
@@ -182,3 +188,78 @@ def test_a_prompt_that_waits_is_given_up_when_the_session_is_closed(settings):
     assert not raised or isinstance(raised[0], Cancelled)
     with pytest.raises(Cancelled):
         session.add(point(2, 3, 4))
+
+
+def test_images_and_token_follow_no_redirect(settings):
+    growing = RegionGrowing(token="t0ken-of-it")
+
+    def reply(request):
+        if request.path == "/set_image":
+            return Answer(307, headers={"Location": f"{elsewhere.url}/set_image"})
+        return growing(request)
+
+    with answering(lambda _: Answer()) as elsewhere, answering(reply) as server:
+        Secrets(settings).set(
+            "tool nninteractive", server.url.replace("localhost", "127.0.0.1"), growing.token
+        )
+        session = PromptSession(at(settings, server.url))
+        with pytest.raises(ToolError, match="status 307"):
+            session.set_image(IMAGE, (1, 1, 1))
+        session.close()
+    assert elsewhere.asked == []
+
+
+def packed(shape: tuple[int, ...], kind: bytes, chunks: bytes = b"\0\0\0\0") -> bytes:
+    """Return an array as the protocol packs it, of any claim."""
+    head = struct.pack("<4sBBBB", b"NNIA", 1, 1, len(shape), len(kind)) + kind
+    return head + struct.pack(f"<{len(shape)}q", *shape) + chunks
+
+
+BOX = {"ran_prediction": True, "bbox": [[0, 1]] * 3}
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "why"),
+    [
+        (bytes(2 << 20), {}, "gave more than"),
+        (gzip.compress(bytes(1 << 16)), {"Content-Encoding": "gzip"}, "packed an answer"),
+        (packed((1 << 33,), b"uint8"), {}, "does not answer as"),
+        (packed((1,), b"V1000000000"), {}, "does not answer as"),
+        (packed((-1, -(1 << 40)), b"uint8"), {}, "does not answer as"),
+    ],
+)
+def test_an_answer_is_bounded_before_it_is_read_or_unpacked(settings, body, headers, why):
+    with region_growing() as (server, growing):
+        session = PromptSession(at(settings, server.url))
+        session.set_image(IMAGE, (1, 1, 1))
+        growing.spoil = lambda _server, _answer: Answer(
+            body=body, headers={"X-Meta": json.dumps(BOX), **headers}
+        )
+        tracemalloc.start()
+        with pytest.raises(ToolError, match=why):
+            session.add(point(2, 3, 4))
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert most < 32 << 20
+        growing.spoil = None
+        session.close()
+
+
+def test_an_answer_that_comes_drop_by_drop_is_given_up(settings):
+    """Each block comes in time, the whole never."""
+    ended = threading.Event()
+
+    def drops(connection):
+        connection.recv(1 << 16)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        with connection, contextlib.suppress(OSError):
+            while not ended.wait(0.05):
+                connection.sendall(b" ")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=lambda: drops(listener.accept()[0]), daemon=True)
+        thread.start()
+        with pytest.raises(TimedOut, match="did not answer in time"):
+            PromptSession(at(settings, f"http://127.0.0.1:{listener.getsockname()[1]}"), prediction=1)
+        ended.set()
+        join(thread)

@@ -15,16 +15,27 @@ def main(mode: str, given: str, output: str) -> None:
         print("out of memory on the device")
         sys.exit(3)
     if mode == "hangs":
-        child = subprocess.Popen(
-            [sys.executable, "-c", "import time; print('child', flush=True); time.sleep(600)"]
-        )
-        Path(os.environ["PIDS"]).write_text(f"{os.getpid()} {child.pid}")
+        sleeps = [sys.executable, "-c", "import time; print('child', flush=True); time.sleep(600)"]
+        away = subprocess.Popen(sleeps, stdout=subprocess.DEVNULL, start_new_session=True)
+        child = subprocess.Popen(sleeps)
+        Path(os.environ["PIDS"]).write_text(f"{os.getpid()} {child.pid} {away.pid}")
         time.sleep(600)
     if mode == "large":
         with open("scratch", "wb") as file:
             while True:
                 file.write(bytes(1 << 20))
     if mode == "silent":
+        return
+    if mode == "pipe":
+        os.mkfifo(output)
+        return
+    if mode == "link":
+        os.symlink(given, output)
+        return
+    if mode == "link to a folder":
+        os.mkdir("elsewhere")
+        Path("elsewhere", "a.dcm").write_bytes(b"of another run")
+        os.symlink("elsewhere", output)
         return
     import nibabel  # takes its time, in which a tool that hangs would be ended before it began
     import numpy as np

@@ -90,6 +90,9 @@ USUAL = {
     "volumes_playing": False,
     "rendering": False,
     "suv_type": "",
+    "windowed": False,
+    "menu_view": "",
+    "glass": False,
     "theme": "auto",
 }
 """What the page's controls are set to when it is opened."""

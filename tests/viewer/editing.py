@@ -146,6 +146,7 @@ class Editor:
         for corner in ((top, left), (top, right), (bottom, right), (bottom, left)):
             self.page.mouse.click(*self.at(*corner))
         self.page.mouse.click(*self.at(bottom, left), button="right")
+        assert not self.screen.state("menu_view"), "the right button ends the outline here"
 
     def apply(self) -> None:
         """Press Apply, and wait for what is computed."""

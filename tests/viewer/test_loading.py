@@ -13,6 +13,7 @@ import pytest
 from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
 from dicomdock.imaging.geometry import split_series
+from dicomdock.imaging.presentation import curve_of
 from dicomdock.imaging.volume import allocate
 from dicomdock.viewer.loading import COVERED, Events, Loaded, Loader
 from tests.builders import Made
@@ -96,6 +97,20 @@ def test_what_lies_behind_an_image_s_own_shutter_is_covered() -> None:
     assert np.array_equal(loaded.overlays[k], due)
     assert not loaded.overlays[1 - k].any()
     assert loaded.shutter_color == (128, 128, 128)
+
+
+def test_the_window_is_guessed_of_the_images_that_have_arrived() -> None:
+    _, _, made = made_study(WindowCenter=None, WindowWidth=None)
+    (plan,) = split_series([one.dataset for one in made])
+    loaded = Loaded(plan, allocate(plan))
+    for one in made[10:12]:
+        loaded.fill(one.dataset)
+    curve = curve_of(loaded.first_window())
+    here = loaded.volume.array[sorted(loaded.filled)]
+    low, high = np.percentile(here, (5, 95))
+    assert curve.low <= low < high <= curve.high
+    assert curve.low > -200  # of air, which the places of the others hold
+    assert loaded.volume.window() != loaded.first_window()
 
 
 def test_the_middle_comes_first(settings: Settings) -> None:

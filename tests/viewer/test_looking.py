@@ -251,17 +251,119 @@ def test_a_series_is_shown_in_a_palette_of_the_standard(screen: Screen, study: d
     assert np.percentile(np.abs(seen - due).max(axis=2)[grey > 30], 80) < 12
     assert np.median(np.abs(seen - due).max(axis=2)[grey > 30]) < 6
     screen.show(study["sagittal"][0].series)
-    screen.wait("s.colours === 'Grey' && !s.colour_bar")
+    screen.wait("s.colours === 'Grey' && !s.Red_palette")
     screen.show(study["ct"][0].series)
     screen.wait("s.colours === 'Hot iron'")
+    # Beside another series it has them too; that one has its own, unless both are to look the same.
+    screen.tool("layout")
+    screen.button("layout-Compare").click()
+    beside = screen.button("colour-bar-Other")
+    screen.button(f"compare-{study['ct'][0].series}").click()
+    expect(beside).to_have_text(re.compile(r"^\s*299 HU\s*-100 HU\s*$"))
+    assert difference_of_colours(screen.pixels("Other")) > 20
+    screen.button(f"compare-{study['sagittal'][0].series}").click()
+    expect(beside).to_be_hidden()
+    screen.page.get_by_label("Same window").check()
+    expect(beside).to_be_visible()
+    screen.page.keyboard.press("i")
     screen.page.keyboard.press("Shift+R")
     expect(bar).to_be_hidden()
+    expect(beside).to_be_hidden()
     assert difference_of_colours(screen.pixels()) < 4
 
 
 def difference_of_colours(pixels: np.ndarray) -> float:
     """Give how far the colours of a picture differ from grey, in its middle."""
     return float(np.median(np.ptp(pixels[100:-100, 100:-100].astype(float), axis=2)))
+
+
+def test_a_right_click_opens_the_menu_of_the_view(screen: Screen) -> None:
+    page, menu, at = screen.page, screen.button("menu"), screen.middle("Yellow")
+    screen.tool("")
+    page.mouse.click(*at, button="right")
+    # Its items are walked and chosen by keys, and the focus goes back to where it was.
+    items = menu.get_by_role("menuitem")
+    expect(items.first).to_be_focused()
+    expect(items.first).to_have_text("Header 11")
+    page.keyboard.press("End")
+    expect(screen.button("menu-save")).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    expect(screen.button("menu-copy")).to_be_focused()
+    assert not Axe().run(page, context=".menu").response["violations"]
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.keyboard.press("Enter")
+    expect(menu).to_be_hidden()
+    screen.note("The picture was copied.")
+    copied = Image.open(io.BytesIO(bytes(page.evaluate(COPIED))))
+    page.context.clear_permissions()
+    seen = screen.pixels("Yellow")
+    assert copied.size == seen.shape[1::-1]
+    assert np.abs(np.asarray(copied, float) - seen).mean() < 2
+    # The menu key opens it for the view that the mouse is in; what it does is done in this view.
+    page.keyboard.press("ContextMenu")
+    expect(menu).to_be_visible()
+    screen.button("menu-this-view-alone").click()
+    screen.wait("s.layout === 'Sagittal' && !s.menu_view")
+    page.mouse.click(*screen.middle("Yellow"), button="right")
+    expect(screen.button("menu-all-views")).to_be_visible()
+    page.keyboard.press("i")  # a key does what it does without a menu
+    screen.wait("s.inverted && !s.menu_view")
+    page.keyboard.press("i")
+    page.mouse.click(*screen.middle("Yellow"), button="right")
+    screen.button("menu-distance").click()
+    screen.wait("s.measuring === 'distance' && s.tool === 'measure'")
+    page.mouse.click(*screen.middle("Yellow"), button="right")  # its points are clicked now
+    page.keyboard.press("Escape")
+    screen.wait("!s.measuring")
+    expect(menu).to_be_hidden()
+
+
+COPIED = """async () => {
+    const [copied] = await navigator.clipboard.read();
+    return [...new Uint8Array(await (await copied.getType("image/png")).arrayBuffer())];
+}"""
+"""Gives the bytes of the picture on the clipboard."""
+
+GLASS = """([x, y]) => {
+    const glass = document.querySelector(".glass.on");
+    const size = glass.clientWidth / glass.width;
+    const at = [glass.width / 2 + x / size, glass.height / 2 + y / size];
+    return glass.getContext("2d").getImageData(...at, 1, 1).data[0];
+}"""
+"""Gives the grey of a pixel of the magnifier, so many from its middle."""
+
+
+def test_a_drag_scrolls_through_the_series(screen: Screen) -> None:
+    page, (x, y) = screen.page, screen.middle()
+    page.mouse.click(x, y, button="right")
+    screen.button("menu-scroll").click()
+    screen.wait("s.left === 'scroll' && !s.menu_view")
+    before, count = screen.slice()
+    box = page.locator('[data-view="Red"] canvas').bounding_box()
+    assert box is not None
+    each, window = box["height"] / count, screen.words("br")
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for slices in (3, -2):
+        page.mouse.move(x, y - (slices + 0.5 * np.sign(slices)) * each, steps=4)
+        screen.until(lambda slices=slices: screen.slice()[0] == before + slices)
+    page.mouse.up()
+    page.mouse.move(x, y, steps=3)
+    assert (screen.slice(), screen.words("br")) == ((before - 2, count), window)
+
+
+def test_a_magnifier_enlarges_what_the_mouse_is_at(screen: Screen) -> None:
+    x, y = screen.middle()
+    page, seen = screen.page, screen.pixels().astype(float)[..., 0]
+    page.mouse.move(x, y)
+    page.keyboard.press("v")
+    page.locator(".glass.on").wait_for()
+    row, column = seen.shape[0] // 2, seen.shape[1] // 2
+    for right, down in ((0, 0), (50, 0), (-60, 40), (20, -70)):
+        due = seen[row + round(down / 2.5), column + round(right / 2.5)]
+        assert page.evaluate(GLASS, [right, down]) == pytest.approx(due, abs=12)
+    page.keyboard.press("Escape")
+    page.locator(".glass:not(.on)").wait_for(state="attached")
 
 
 def test_zoom_and_pan_are_put_back(screen: Screen) -> None:
@@ -273,6 +375,7 @@ def test_zoom_and_pan_are_put_back(screen: Screen) -> None:
         screen.page.mouse.down(button=button)
         screen.page.mouse.move(*to, steps=5)
         screen.page.mouse.up(button=button)
+        expect(screen.button("menu")).to_be_hidden()
         screen.until_changed(before, more=0.02)
     screen.page.keyboard.press("r")
     as_numpy_draws_it(screen)

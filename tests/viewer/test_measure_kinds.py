@@ -8,7 +8,7 @@ import pytest
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.volume import Volume
-from dicomdock.viewer.features.measure.kinds import KINDS, measured, outline, placed
+from dicomdock.viewer.features.measure.kinds import KINDS, measured, outline, picture_text, placed
 from tests.imaging.scans import oblique, scan
 
 SHAPE = (4, 30, 40)
@@ -77,3 +77,14 @@ def test_an_ellipse_that_is_turned_is_shown_as_a_region(volume: Volume) -> None:
     assert found is not None
     assert (found[0], len(found[1])) == ("region", 64)
     assert placed(Measurement("n"), grid) is None
+
+
+def test_a_single_number_stands_in_the_line_of_the_name(volume: Volume) -> None:
+    corners = at(volume, 1, 4, 5), at(volume, 1, 4, 15), at(volume, 1, 16, 10), at(volume, 1, 20, 20)
+    distance = measured("distance", "Distance 1", corners[:2], volume, None)
+    assert picture_text(distance) == f"Distance 1  {distance.values[0].amount}"
+    two_way = measured("two-way", "Two-way 2", corners, volume, None)
+    assert [line.rsplit(" ", 2)[0] for line in picture_text(two_way).split("\n")[1:]] == [
+        "Long Axis",
+        "Short Axis",
+    ]

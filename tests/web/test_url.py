@@ -63,6 +63,7 @@ ADDRESSES = st.builds(
 @given(ADDRESSES)
 @example("http://evil.example:80\\@pacs.example:80/")
 @example("http://[bad")
+@example("http://\uff11\uff12\uff17.0.0.1")
 def test_what_is_accepted_every_parser_reads_alike(text):
     try:
         url = Url.parse(text)
@@ -203,6 +204,7 @@ def test_an_origin_has_one_form(text, origin, short):
             "http://0x7f.0.0.1/",
             "http://0177.0.0.1/",
             "http://1.2.3.4.5/",
+            "http://\uff11\uff12\uff17.0.0.1/",
         ),
         *(
             "http://a:0/",

@@ -162,6 +162,8 @@ class Archive:
 
         Raises
         ------
+        NotInArchive
+            The study is not in the archive.
         DamagedInstances
             Files of them are not what was stored.
         """
@@ -285,7 +287,7 @@ class Archive:
         Raises
         ------
         NotInArchive
-            The instance or series is not in the archive.
+            Nothing of it is in the archive.
         GeometryError
             It is not a Spatial Registration, or not rigid.
         """
@@ -497,7 +499,7 @@ class Archive:
         NotInArchive
             The images are not in the archive.
         GeometryError
-            The file holds no single grey volume with a position in the patient.
+            The file does not hold one grey volume with a position in the patient.
         """
         from dicomdock.api.ingest import import_derived
 

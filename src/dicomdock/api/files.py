@@ -232,8 +232,10 @@ def _write(path: Path, data: bytes, sidecar: Sidecar | None) -> int:
     for target, content in contents.items():
         partial = target.with_name(f"{target.name}.part")
         with disk_errors(f"Writing {target}"):
+            partial.unlink(missing_ok=True)  # of one that was killed
             try:
-                partial.write_bytes(content)
+                with partial.open("xb") as file:  # not through a link that somebody puts there meanwhile
+                    file.write(content)
                 partial.replace(target)
             finally:
                 partial.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from dicomdock.api.home import Home
 from dicomdock.dicom.json_model import text
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import GeometryError, InvalidInput
+from dicomdock.errors import GeometryError, InvalidInput, NotInArchive
 from dicomdock.imaging.dataset import as_dataset
 from dicomdock.sources import Part
 
@@ -54,7 +54,11 @@ def read_single(archive: Home, resource: Resource) -> Dataset:
     """
     paths = paths_of(archive, resource)
     if len(paths) > 1:
-        raise InvalidInput(f"{resource} holds {len(paths)} instances; name one: STUDY/SERIES/INSTANCE.")
+        kind = str(read(paths[0], pixels=False).get("Modality") or "")
+        of_kind = f" of {kind}" if kind.isalnum() else ""
+        raise InvalidInput(
+            f"{resource} holds {len(paths)} instances{of_kind}; name one: STUDY/SERIES/INSTANCE."
+        )
     return read(paths[0])
 
 
@@ -82,13 +86,23 @@ def headers_of(paths: Sequence[Path]) -> list[Dataset]:
 
 
 def found_in(archive: Home, study: Resource, **criteria: str) -> Iterator[Resource]:
-    """Yield the instances of a study that match, by keywords such as ``SOPClassUID``."""
-    for page in archive.search(Query("instances", {"StudyInstanceUID": study.study, **criteria})):
+    """Yield the instances of a study that match, by keywords such as ``SOPClassUID``.
+
+    Raises
+    ------
+    NotInArchive
+        Nothing of the study is in the archive.
+    """
+    uid, matched = {"StudyInstanceUID": study.study}, False
+    for page in archive.search(Query("instances", {**uid, **criteria})):
         for match in page.matches:
+            matched = True
             series, instance = (
                 text(match.attributes, name) for name in ("SeriesInstanceUID", "SOPInstanceUID")
             )
             yield Resource(study.study, series, instance)
+    if not matched and not any(page.matches for page in archive.search(Query("studies", uid, limit=1))):
+        raise NotInArchive(f"{study.study} is not in the local archive.")
 
 
 def headers_of_each(archive: Home, images: Iterable[Resource]) -> list[Dataset]:

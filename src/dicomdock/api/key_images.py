@@ -71,6 +71,8 @@ def of_study(archive: Home, study: Resource) -> Iterator[KeyImages]:
 
     Raises
     ------
+    NotInArchive
+        The study is not in the archive.
     DamagedInstances
         Files of them are not what was stored; the other selections have been returned before.
     """

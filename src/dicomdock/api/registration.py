@@ -32,7 +32,7 @@ def read_all(archive: Home, resource: Resource) -> list[Registration]:
     Raises
     ------
     NotInArchive
-        The instance or series is not in the archive.
+        Nothing of it is in the archive.
     GeometryError
         It is not a Spatial Registration, or not rigid.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -16,13 +16,20 @@ from dicomdock.api.volume import Volume, grids, home_of, images_of
 from dicomdock.dicom.json_model import text as value_of
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
+from dicomdock.dicom.uid import is_uid
 from dicomdock.errors import GeometryError, InvalidInput, NotInArchive
 from dicomdock.imaging import segmentation as imaging
 from dicomdock.imaging.attributes import text
 from dicomdock.imaging.geometry import VolumeGeometry, VolumePlan
 from dicomdock.imaging.mesh import SMOOTHING, Mesh, meshes_of
 from dicomdock.imaging.references import references_of, studies_of_references
-from dicomdock.imaging.rtstruct import is_structure_set, read_structures, structures_to_dicom
+from dicomdock.imaging.rtstruct import (
+    contours_on,
+    images_of_contours,
+    is_structure_set,
+    read_structures,
+    structures_to_dicom,
+)
 from dicomdock.imaging.segmentation import Algorithm, read_segmentation, segmentation_to_dicom
 from dicomdock.imaging.terminology import RGB, Terminology
 from dicomdock.imaging.volume import Volume as AnyVolume
@@ -33,6 +40,9 @@ if TYPE_CHECKING:
 
 Kind = Literal["BINARY", "LABELMAP", "STRUCTURES"]
 """What a segmentation is stored as: DICOM SEG of either type, or an RT Structure Set."""
+
+
+MOST_LOOKED_UP = 100  # images of contours, where a structure set names no series
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -282,7 +292,10 @@ def read(archive: Home, resource: Resource) -> Segmentation:
 
 
 def _images(archive: Home, resource: Resource, dataset: Dataset) -> tuple[Resource | None, list[Volume], str]:
-    """Return the first series that an object refers to, of those in the archive that form volumes.
+    """Return the series that an object was drawn on, of those in the archive that form volumes.
+
+    It is the first that the object refers to; of a structure set that on which most contours were drawn,
+    since its regions may have several frames of reference.
 
     Returns
     -------
@@ -293,28 +306,49 @@ def _images(archive: Home, resource: Resource, dataset: Dataset) -> tuple[Resour
     GeometryError
         None does, and one holds what is not an image or damaged.
     """
-    elsewhere = studies_of_references(dataset)
     refused: GeometryError | None = None
     why_none = ""
-    for uid in references_of(dataset):
-        try:
-            series = Resource(elsewhere.get(uid, resource.study), uid)
-        except InvalidInput:
-            continue
-        if not archive.present(series):
-            continue
+    best: tuple[Resource | None, list[Volume]] = None, []
+    most, contours = -1, contours_on(dataset)
+    for series in _referred_to(archive, resource, dataset):
         try:
             found = grids(archive, series)
         except GeometryError as error:
             refused = refused or error
             continue
         volumes = [volume for volume, plan in found if plan.problem is None and plan.spatial]
-        if volumes:
-            return series, volumes, ""
-        why_none = why_none or next((why for _, plan in found if (why := _why_no_volume(plan))), "")
-    if refused is not None:
+        if not volumes:
+            why_none = why_none or next((why for _, plan in found if (why := _why_no_volume(plan))), "")
+            continue
+        drawn = max(contours_on(dataset, one.frame_of_reference, _instances(one)) for one in volumes)
+        if drawn > most:
+            best, most = (series, volumes), drawn
+        if drawn == contours:
+            break
+    if best[0] is None and refused is not None:
         raise refused
-    return None, [], why_none
+    return *best, "" if best[0] else why_none
+
+
+def _referred_to(archive: Home, resource: Resource, dataset: Dataset) -> Iterator[Resource]:
+    """Yield the series of the archive that an object refers to, or that hold the images of its contours."""
+    elsewhere = studies_of_references(dataset)
+    named = references_of(dataset)
+    for uid in named:
+        try:
+            series = Resource(elsewhere.get(uid, resource.study), uid)
+        except InvalidInput:
+            continue
+        if archive.present(series):
+            yield series
+    found: set[Resource] = set()
+    for uid in images_of_contours(dataset)[:MOST_LOOKED_UP] if not named else ():
+        if not is_uid(uid):
+            continue
+        holder = next(_series_of(archive, Query("instances", {"SOPInstanceUID": uid})), None)
+        if holder is not None and holder not in found:
+            found.add(holder)
+            yield holder
 
 
 def _why_no_volume(plan: VolumePlan) -> str:
@@ -330,7 +364,9 @@ def _structures(dataset: Dataset, volumes: Sequence[Volume], why_none: str) -> i
         raise GeometryError(
             f"The structure set cannot be put on its images. {why_none}"
             if why_none
-            else "The images that the structure set was drawn on are not in the archive; pull them first.",
+            else "The images that the structure set was drawn on are not in the archive; pull them first."
+            if references_of(dataset) or images_of_contours(dataset)
+            else "The structure set does not name the images that it was drawn on.",
             [text(dataset, "SOPInstanceUID")],
         )
     named = {uid for uids in references_of(dataset).values() for uid in uids}
@@ -365,10 +401,13 @@ def _images_of(archive: Home, segmentation: Segmentation) -> Resource:
         queries.append(Query("series", {"SeriesInstanceUID": segmentation.source_series}))
     queries += [Query("instances", {"SOPInstanceUID": uid}) for uid in segmentation.source_instances[:1]]
     for query in queries:
-        for page in archive.search(query):
-            for match in page.matches:
-                study, series = (
-                    value_of(match.attributes, f"{one}InstanceUID") for one in ("Study", "Series")
-                )
-                return Resource(study, series)
+        for series in _series_of(archive, query):
+            return series
     raise NotInArchive("The images that it was drawn on are not in the archive.")
+
+
+def _series_of(archive: Home, query: Query) -> Iterator[Resource]:
+    for page in archive.search(query):
+        for match in page.matches:
+            study, series = (value_of(match.attributes, f"{one}InstanceUID") for one in ("Study", "Series"))
+            yield Resource(study, series)

@@ -36,8 +36,13 @@ class TargetTable:
         return self.targets.remarks
 
     def rows(self) -> list[dict[str, Cell]]:
-        """Return a row for each lesion, then the sums, their changes in percent and the response."""
+        """Return a row for each lesion, then the sums, their changes in percent and the response.
+
+        None where nothing was measured.
+        """
         found = self.targets
+        if not found.lesions:
+            return []
         rows: list[tuple[str, Sequence[Cell]]] = [(one.label, one.diameters) for one in found.lesions]
         rows += [
             ("sum of diameters", found.sums),

@@ -129,13 +129,16 @@ def _answer(
         word if at == 0 else word.replace(INPUT, str(given)).replace(OUTPUT, str(output))
         for at, word in enumerate(tool.command)
     ]
-    yield from run_command(command, work, run, most=tool.max_output, own_group=job.own_group)
+    yield from run_command(
+        command, work, run, most=tool.max_output, environment=tool.environment, own_group=job.own_group
+    )
     return _output(tool, work, output)
 
 
 def _output(tool: Tool, work: Path, output: Path) -> bytes:
     """Return what a program wrote; an unpacked NIfTI file will do, and one DICOM file in a folder."""
-    inside = sorted(output.glob("*.dcm")) if output.is_dir() else []
+    # A link leads to what it did not make, such as a segmentation of another series that it found.
+    inside = sorted(output.glob("*.dcm")) if output.is_dir() and not output.is_symlink() else []
     found = [output, output.with_name("output.nii"), *inside]
     files = [one for one in found if one.is_file() and not one.is_symlink()]
     if not files:

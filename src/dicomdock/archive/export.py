@@ -27,6 +27,7 @@ from dicomdock.config.lock import FileLock, NoLocks
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DamagedInstances, InvalidInput
 
+COPIED = 1 << 20  # bytes at a time
 NAME_BYTES = 80  # of one folder's name; four of them stay below every system's limit of a path
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')
 _RESERVED = re.compile(r"(CON|PRN|AUX|NUL|COM\d|LPT\d)(\.|\Z)", re.IGNORECASE)
@@ -224,12 +225,14 @@ def _folder(folder: Path, what: str) -> Iterator[Write]:
                 return
             if target.exists():
                 raise InvalidInput(f"{target} is there already; export to another folder, or remove it.")
-            partial.unlink(missing_ok=True)  # of one that was killed; a link is not followed
+            partial.unlink(missing_ok=True)  # of one that was killed
             try:
-                if isinstance(content, Path):
-                    shutil.copyfile(content, partial)
-                else:
-                    partial.write_bytes(content)
+                with partial.open("xb") as file:  # not through a link that somebody puts there meanwhile
+                    if isinstance(content, Path):
+                        with content.open("rb") as stored:
+                            shutil.copyfileobj(stored, file, COPIED)
+                    else:
+                        file.write(content)
                 partial.replace(target)
             except BaseException:
                 partial.unlink(missing_ok=True)
@@ -256,7 +259,7 @@ def _zip_file(target: Path) -> Iterator[Write]:
         partial.unlink(missing_ok=True)
         try:
             # A clock that was wrong when a file came is no reason to refuse it: zip begins in 1980.
-            with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
+            with zipfile.ZipFile(partial, "x", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
 
                 def write(name: PurePosixPath, content: Path | bytes) -> None:
                     if isinstance(content, Path):

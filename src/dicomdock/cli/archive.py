@@ -17,7 +17,7 @@ from dicomdock.cli.output import Console, examples
 from dicomdock.dicom.json_model import text
 from dicomdock.dicom.query import Query, SearchLevel
 from dicomdock.dicom.resource import Resource
-from dicomdock.dicom.uid import UID_KEYWORDS
+from dicomdock.dicom.uid import UID_KEYWORDS, is_uid
 from dicomdock.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ def listed(
             missing = missing_sources(archive, named[0])
             console.result({**document, "missing_sources": [one.to_json() for one in missing]})
             console.note(*(one.sentence for one in missing))
+            if not document["matches"] and not is_uid(named[0].study):
+                console.note(f"{named[0].study!r} was read as a UID; names are found by PatientName='Doe*'.")
 
 
 def _below(

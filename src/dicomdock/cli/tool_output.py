@@ -24,6 +24,8 @@ def show(console: Console, declared: Tool) -> None:
 
     console.print(f"{declared.name}: {declared.description or way(declared)}")
     console.print(f"  runs {' '.join(declared.command)}" if declared.command else f"  at {way(declared)}")
+    if declared.environment:
+        console.print(f"  is given {', '.join(declared.environment)} of your environment")
     console.print(f"  takes {declared.input}, gives {declared.output}, within {declared.timeout:g} seconds")
     for value, words in described(declared).items():
         label = declared.named[value]
@@ -39,6 +41,7 @@ def document(declared: Tool) -> dict[str, JsonValue]:
         "name": declared.name,
         "description": declared.description,
         "command": [*declared.command],
+        "environment": [*declared.environment],
         "address": declared.address,
         "model": declared.model,
         "input": declared.input,

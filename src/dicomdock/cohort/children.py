@@ -20,6 +20,7 @@ from typing import IO, Any, Self, cast
 
 from dicomdock.errors import Cancelled, InvalidInput
 from dicomdock.tools.command import ending
+from dicomdock.tools.marks import MARK, kill_marked, new_mark
 
 START = 120.0  # seconds until a child has imported what it needs; only what is stuck takes so long
 GRACE = 5.0  # seconds that a child gets to end by itself
@@ -47,8 +48,13 @@ class Child:
     """
 
     def __init__(self, command: Sequence[str], first: Mapping[str, Any]) -> None:
+        self._mark = new_mark()
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            env={**os.environ, MARK: self._mark},
         )
         self._expired = False
         answer = self.ask(first, START)
@@ -104,6 +110,7 @@ class Child:
         """End the process, and what it has started."""
         self._signal()
         self._process.wait()
+        kill_marked(self._mark)
         for stream in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(OSError):
                 cast("IO[bytes]", stream).close()

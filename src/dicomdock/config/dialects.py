@@ -35,6 +35,8 @@ class Dialect:
     value_lists : how several values of one key are written; ``none`` where each must be asked for alone.
     uid_lists : several UIDs may be asked for at once; else each alone.
     encoded_comma : a comma that is percent-encoded belongs to the value; else every comma divides values.
+    encoded_characters : what is percent-encoded in a value (blanks, letters beyond ASCII) is decoded; else a
+        wildcard stands for it.
     study_instances : the instances of a whole study can be listed at once; else series by series.
     nothing_found : HTTP statuses, besides 204 and 404, by which a search answers that nothing matches.
     fields : how includefield is written: repeated, comma list, or never sent.
@@ -68,6 +70,7 @@ class Dialect:
     value_lists: Literal["backslash", "comma", "none"] = "backslash"
     uid_lists: bool = True
     encoded_comma: bool = True
+    encoded_characters: bool = True
     study_instances: bool = True
     nothing_found: tuple[int, ...] = ()
     fields: Literal["repeat", "comma", "never"] = "repeat"
@@ -96,6 +99,7 @@ ORTHANC: Final = Dialect(
     short_page_ends=True,  # no cap unless the site sets LimitFindResults (OC Configuration.json; seen)
     value_lists="comma",  # commas become the separator, backslashes are removed (OD QidoRs.cpp)
     encoded_comma=False,  # %2C is a separator too (OD QidoRs.cpp)
+    encoded_characters=False,  # nothing is decoded: a blank finds nothing (both releases, seen)
     wado_uri="../wado",  # outside the plugin's root (OB plugins/dicomweb.rst)
     delete_levels=(),  # no DELETE routes (OD Plugin.cpp:660-735; 405 seen)
 )

@@ -48,16 +48,7 @@ def private_folder(folder: Path) -> bool:
     OSError
         It cannot be made or closed, or is not a folder.
     """
-    missing = []
-    while not folder.exists():
-        missing.append(folder)
-        if folder.parent == folder:
-            break
-        folder = folder.parent
-    for path in reversed(missing):
-        with contextlib.suppress(FileExistsError):  # another process came first
-            path.mkdir(mode=0o700)
-    path = missing[0] if missing else folder
+    made, path = make_folders(folder), folder
     if sys.platform == "win32":
         return False  # a user's own folders are closed to others there
     status = path.lstat()
@@ -68,7 +59,34 @@ def private_folder(folder: Path) -> bool:
     if not status.st_mode & OTHERS or status.st_uid != os.geteuid():
         return False
     path.chmod(stat.S_IMODE(status.st_mode) & ~OTHERS)  # what the user may not write stays read-only
-    return not missing
+    return not made
+
+
+def make_folders(folder: Path) -> bool:
+    """Make a folder and its missing parents for the user alone; return whether any was missing.
+
+    ``Path.mkdir`` gives the parents that it makes to everybody whom the umask allows.
+
+    Raises
+    ------
+    OSError
+        One of them cannot be made.
+    """
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        if folder.parent == folder:
+            break
+        folder = folder.parent
+    for path in reversed(missing):
+        with contextlib.suppress(FileExistsError):  # another process came first
+            path.mkdir(mode=0o700)
+    return bool(missing)
+
+
+def private(path: str, flags: int) -> int:
+    """Open a file that is readable by the user alone where this makes it: an ``opener`` of ``open``."""
+    return os.open(path, flags, 0o600)
 
 
 def check_writable(folder: Path, what: str) -> None:

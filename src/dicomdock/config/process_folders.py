@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from dicomdock.config.home import make_folders
 from dicomdock.config.lock import FileLock, NoLocks
 
 LOCK = "lock"
@@ -77,7 +78,7 @@ def work_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """
     import tempfile
 
-    parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folders(parent)
     with abandoned(parent, prefix):
         pass
     try:

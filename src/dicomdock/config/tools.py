@@ -29,6 +29,7 @@ MAX_LABELS = 2000
 MAX_VALUE = 65535  # of a label map
 INPUT, OUTPUT = "{input}", "{output}"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _CODE = re.compile(r"([A-Za-z0-9_.-]{1,16}):([^:\s]{1,64}):(\S.{0,63})")
 
 
@@ -117,6 +118,7 @@ class Tool:
     version: str = setting("", "of the tool, as its segmentations state it")
     manufacturer: str = setting("", "who makes the tool, as its segmentations state it")
     description: str = setting("", "what it does, in words")
+    environment: tuple[str, ...] = setting((), "variables of your environment that its program is given too")
     labels: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -309,7 +311,12 @@ def _check(tool: Tool) -> None:
             raise ProfileError(f"{what} holds characters that cannot be shown.")
     if tool.command:
         _check_command(tool.command)
+        for name in tool.environment:
+            if not _VARIABLE.fullmatch(name):
+                raise ProfileError(f"environment holds names of variables, and {name[:64]!r} is not one.")
     else:
+        if tool.environment:
+            raise ProfileError("Only a program is given variables; leave environment away.")
         address = Url.parse(tool.address, f"The {ways[0]}")
         if address.query is not None or "#" in tool.address:
             raise ProfileError(f"The {ways[0]} must end before its '?' or '#'.")

@@ -12,6 +12,7 @@ ICC.1:2022 §B.4; ISO/IEC 14495-1 §C.2; ISO/IEC 15444-1 §A.9.2 (COM); PS3.5 §
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Iterator
 
@@ -22,7 +23,7 @@ from dicomdock.deidentify import icc
 
 _ITEM = b"\xfe\xff\x00\xe0"
 _START, _START_2000 = b"\xff\xd8", b"\xff\x4f"
-_SCAN, _TILE = 0xDA, 0x90
+_SCAN, _TILE, _TILE_DATA, _END_OF_STREAM = 0xDA, 0x90, 0x93, 0xD9
 _COMMENT, _COMMENT_2000 = 0xFE, 0x64
 _APPLICATION = range(0xE0, 0xF0)
 _COLORS = ((b"JFIF\0", 14), (b"Adobe", 12), (b"SPIFF\0", 30), (b"mrfx", 5))
@@ -30,6 +31,8 @@ _COLORS = ((b"JFIF\0", 14), (b"Adobe", 12), (b"SPIFF\0", 30), (b"mrfx", 5))
 
 _PROFILE = b"ICC_PROFILE\0\1\1"  # the first part of one; of those in several parts nothing stays
 _END = b"\xff\xd9"
+_MARKER = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
+"""A marker within or behind what is coded by entropy, in JPEG and JPEG-LS; restart markers belong to it."""
 
 _WITHOUT_LENGTH = frozenset((0x01, 0xD8, 0xD9, *range(0xD0, 0xD8)))
 PIXEL_DATA = 0x7FE00010
@@ -43,9 +46,14 @@ def clean_comments(dataset: Dataset) -> bool:
     if not isinstance(data, bytes):
         return False
     changed = bytearray(data)
-    for start, end in _fragments(data):
-        for first, last, text in _texts(data, start, end):
-            changed[first:last] = text
+    for fragments in _streams(data):
+        stream = bytearray().join(data[start:end] for start, end in fragments)
+        for first, last, text in _texts(bytes(stream)):
+            stream[first:last] = text
+        at = 0
+        for start, end in fragments:
+            changed[start:end] = stream[at : at + end - start]
+            at += end - start
     if changed == data:
         return False
     element = DataElement(PIXEL_DATA, "OB", bytes(changed))
@@ -77,37 +85,61 @@ def _fragments(data: bytes) -> Iterator[tuple[int, int]]:
         at += 8 + length
 
 
-def _texts(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, bytes]]:
+def _streams(data: bytes) -> Iterator[list[tuple[int, int]]]:
+    """Yield the fragments of each stream: one that does not begin a stream goes on with the one before."""
+    stream: list[tuple[int, int]] = []
+    for start, end in _fragments(data):
+        if stream and data[start : start + 2] in (_START, _START_2000):
+            yield stream
+            stream = []
+        if stream or data[start : start + 2] in (_START, _START_2000):
+            stream.append((start, end))
+    if stream:
+        yield stream
+
+
+def _texts(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     """Yield where the texts of a stream begin and end, and what takes their place.
 
-    They are those before its first scan or tile, and all that lies behind its end.
+    They stand before, between and behind its scans or tiles, and all that lies behind its end is one.
     """
-    newer = data[start : start + 2] == _START_2000
-    if not newer and data[start : start + 2] != _START:
-        return
-    at = start + 2
-    while at + 4 <= end and data[at] == 0xFF:
+    newer, end = data[:2] == _START_2000, len(data)
+    at = 2
+    behind_tile = 0  # where the tile whose header is read ends
+    while at + 2 <= end and data[at] == 0xFF:
         marker = data[at + 1]
         if marker == 0xFF:
             at += 1
             continue
-        if marker in (_SCAN, _TILE) and (marker == _TILE) == newer:
-            behind = data.rfind(_END, at, end) + len(_END)
-            if behind > at:  # else the stream goes on in another fragment
-                yield behind, end, bytes(end - behind)
+        if marker == _END_OF_STREAM:
+            yield at + 2, end, bytes(end - at - 2)
             return
+        if newer and marker == _TILE_DATA:
+            at = behind_tile if behind_tile > at else end
+            continue
         if marker in _WITHOUT_LENGTH:
             at += 2
             continue
+        if at + 4 > end:
+            return
         (length,) = struct.unpack_from(">H", data, at + 2)
         last = min(at + 2 + length, end)
         if newer and marker == _COMMENT_2000:
             yield _blank(at + 6, last)  # behind what kind of text it is
+        elif newer and marker == _TILE and last - at >= 10:
+            (size,) = struct.unpack_from(">L", data, at + 6)
+            behind_tile = at + size if size else data.rfind(_END, at)
         elif not newer and marker == _COMMENT:
             yield _blank(at + 4, last)
         elif not newer and marker in _APPLICATION:
             yield _application(data, at + 4, last)
         at += 2 + max(2, length)
+        if not newer and marker == _SCAN:
+            found = _MARKER.search(data, at)
+            at = found.start() if found else end
+    behind = data.rfind(_END, min(at, end)) + len(_END)
+    if behind >= len(_END):  # the walk ended early, in a damaged stream
+        yield behind, end, bytes(end - behind)
 
 
 def _application(data: bytes, first: int, last: int) -> tuple[int, int, bytes]:

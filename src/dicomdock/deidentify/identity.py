@@ -50,12 +50,14 @@ _DATE_FORMS = (
     "{1}/{2}/{0}",
 )
 _LETTERS = str.maketrans(
-    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"}
+    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"}
     | {hiragana: hiragana + 0x60 for hiragana in range(0x3041, 0x3097)}
 )
 """Letters that have no mark to be taken off, and hiragana as katakana."""
 
-_WRITTEN_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe"})
+_WRITTEN_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "đ": "dj"})
+_SECOND_LETTERS = re.compile(r"(?<=a)[ae]+|(?<=[ou])e+|(?<=d)j")
+"""What is written behind a letter in the place of its mark: Mueller, Aase, Djordje (ICAO 9303-3 §6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,22 +106,26 @@ class Identity:
 
     def is_named_in(self, text: str) -> bool:
         """Return whether a text holds a word or number of these."""
-        searched = folded(text)
-        return any(number in searched for number in self.numbers) or bool(self._words_in(searched))
+        return any(self._has_number(form) or self._has_word(form) for form in _forms(text))
 
     def is_named_in_code(self, text: str) -> bool:
         """Return whether a code string holds a word or number of these that is not a term of the field."""
-        searched = folded(text)
-        if any(number in searched for number in self.numbers):
+        if not text.isascii():
+            return self.is_named_in(text)
+        if any(self._has_number(form) for form in _forms(text)):
             return True
-        return not self._words_in(searched) <= vocabulary()
+        named = (word for word in _WORD.findall(folded(text)) if self.words.intersection(_forms(word)))
+        return any(word not in vocabulary() for word in named)
 
-    def _words_in(self, searched: str) -> set[str]:
-        """Return which of these words a folded text holds, in scripts without blanks also within others."""
+    def _has_number(self, searched: str) -> bool:
+        return any(number in searched for number in self.numbers)
+
+    def _has_word(self, searched: str) -> bool:
+        """Return whether a folded text has one of these words, in scripts without blanks also in others."""
         if searched.isascii():
-            return {word for word in self.words if word in searched and word in _WORD.findall(searched)}
+            return any(word in searched and word in _WORD.findall(searched) for word in self.words)
         whole, together = {*_WORD.findall(searched)}, _NO_WORD.sub("", searched)
-        return {word for word in self.words if word in whole or (not word.isascii() and word in together)}
+        return any(word in whole or (not word.isascii() and word in together) for word in self.words)
 
 
 def folded(text: str) -> str:
@@ -134,11 +140,20 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFC", bare).translate(_LETTERS)
 
 
+def _forms(text: str) -> set[str]:
+    """Return a text folded, with its marks left out and written as letters: Müller, Mueller and Muller.
+
+    Two ways to write a name have a form in common.
+    """
+    composed = unicodedata.normalize("NFC", text.casefold())
+    found = {folded(composed), folded(composed.translate(_WRITTEN_OUT))}
+    return found | {_SECOND_LETTERS.sub("", form) for form in found}
+
+
 def _groups(names: list[str]) -> Iterator[list[str]]:
-    """Yield the words of each group (alphabetic, ideographic, phonetic), with umlauts in either form."""
+    """Yield the words of each group (alphabetic, ideographic, phonetic), in each of their forms."""
     for group in "=".join(names).split("="):
-        written = unicodedata.normalize("NFC", group).casefold()
-        for form in {folded(written), folded(written.translate(_WRITTEN_OUT))}:
+        for form in _forms(group):
             yield _WORD.findall(form)
 
 

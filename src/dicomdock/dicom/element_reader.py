@@ -250,7 +250,7 @@ class ElementReader:
             return key, b"UN", position + 12, long
         if length == UNDEFINED:
             return key, b"", position + 8, length
-        raise Malformed(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) has the VR {vr!r}")
+        raise Malformed(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) has a VR that does not exist")
 
     def is_plausible(self, position: int, before: int, explicit: bool) -> bool:
         """Return whether an element can begin here, behind one with the tag ``before``."""

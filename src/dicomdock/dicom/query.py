@@ -42,6 +42,7 @@ COMBINED = {  # date -> its time: two ranges name one span together
     "PatientBirthDate": "PatientBirthTime",
 }
 _LISTED_DATE = re.compile(r"(?<!\d)(\d{4})-(\d\d)-(\d\d)(?!\d)")  # as lists print dates
+_PARAMETERS = frozenset({"includefield", "orderby", "limit", "offset", "fuzzymatching"})
 _LOOKS_LIKE_ATTRIBUTE = re.compile(r"[A-Z]|[0-9A-Fa-f]{8}(\.|\Z)")
 
 
@@ -174,6 +175,17 @@ class Query:
             numbers["offset"] or 0,
             fuzzy,
             order=tuple(dict.fromkeys(order)),
+        )
+
+    @staticmethod
+    def passed_over(params: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+        """Return the names of the URL parameters that ``from_params`` does not read."""
+        return tuple(
+            dict.fromkeys(
+                name
+                for name, _ in params
+                if name and name not in _PARAMETERS and not _LOOKS_LIKE_ATTRIBUTE.match(name)
+            )
         )
 
     def matches(self, attributes: DicomJson, *, keys: Container[str] | None = None) -> bool:

@@ -89,7 +89,7 @@ class Listing:
                 last, matches = True, matches[:left]
             left = None if left is None else left - len(matches)
             again = last and left is None and self._is_unsteady(answer)
-            total = None if self.requests.local else total
+            total = None if self.requests.filtered else total
             yield Page(
                 tuple(map(Match, matches)),
                 None if again else more,
@@ -186,10 +186,12 @@ class Listing:
     def _count(self, left: int | None, skip: int) -> int | None:
         """Return the limit to request: one more than wanted shows whether there are more; None for all."""
         if not self.session.dialect.offset:
-            return None if left is None or self.requests.local or self.requests.unlimited else skip + left + 1
+            return (
+                None if left is None or self.requests.filtered or self.requests.unlimited else skip + left + 1
+            )
         return (
             self.requests.most
-            if left is None or self.requests.local
+            if left is None or self.requests.filtered
             else min(self.requests.most, skip + left + 1)
         )
 
@@ -241,7 +243,7 @@ class Listing:
                 continue
             if tag_of(key.split(".")[0]) in row:
                 shown.add(key)
-            elif key in self.requests.local or self.session.dialect.match_keys:
+            elif key in self.requests.filtered or self.session.dialect.match_keys:
                 self.requests.remarks.add(
                     f"{self.session.name} does not show {key}, "
                     "so that its filter could not be applied to every match."
@@ -250,7 +252,7 @@ class Listing:
             for value in [one for one, single in self.missing.items() if single.matches(row)]:
                 del self.missing[value]
             return True
-        for key in shown - self.requests.local:
+        for key in shown - self.requests.filtered:
             if not self.query.matches(row, keys={key}):
                 self.requests.local.add(key)
                 self.session.key_checks.doubtful.add((self.query.level, key))

@@ -22,6 +22,7 @@ from dicomdock.dicom.query import Query, SearchLevel
 from dicomdock.dicom.resource import Level, Resource, resource_in
 from dicomdock.dicomweb import search
 from dicomdock.dicomweb.metadata import request_metadata
+from dicomdock.dicomweb.search_request import warnings_of
 from dicomdock.dicomweb.session import ABSENT, REFUSED, failure, is_refusal
 from dicomdock.errors import (
     NotAcceptable,
@@ -292,9 +293,10 @@ def _parts(session: Session, response: Response, resource: Resource) -> Parts:
         if warning := response.warning:
             log.info("%s: %s", session.name, warning[:300])
         if response.status == 206:
+            remarks = "".join(f" {remark}." for remark in warnings_of(warning, session.name))
             raise WireError(
                 f"{session.name} gave only part of {resource} (206 Partial Content); "
-                "the rest was not available."
+                f"the rest was not available.{remarks}"
             )
 
 

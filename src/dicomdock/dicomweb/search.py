@@ -7,11 +7,13 @@ PS3.18 §10.6 (Search), §8.3.4 (query parameters).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Final
+from unicodedata import normalize
 
 from dicomdock.dicom import json_model
 from dicomdock.dicom.dictionary import keyword_of, tag_of
@@ -200,6 +202,8 @@ def _list(session: Session, query: Query, path: str, in_path: Sequence[str] = ()
         yield from _completed(session, listing, pages, first)
     elif key:
         yield from _window(query, _one_by_one(session, query, key))
+    elif wider := _wider(session, listing):
+        yield from wider
     elif misread := _misread(session, listing):
         local = Listing(ListRequests(session, query, path, frozenset(in_path), local=misread))
         pages = local.pages()
@@ -214,6 +218,34 @@ def _list(session: Session, query: Query, path: str, in_path: Sequence[str] = ()
     else:
         yield first
         yield from pages
+
+
+def _wider(session: Session, listing: Listing) -> Iterator[Page] | None:
+    """Return what a server finds where a wildcard stands for what is percent-encoded; None for nothing.
+
+    Some servers do not decode a value, or decode it in another way, and find nothing. A row that
+    holds the key letter by letter proves it; another only shows that the server compares more strictly.
+    """
+    requests = listing.requests
+    encoded = [key for key in requests.sent if requests.is_encoded(key)]
+    if not requests.encoded or not encoded:
+        return None
+    wider = Listing(ListRequests(session, listing.query, requests.path, requests.in_path, encoded=False))
+    if not wider.requests.widened.issuperset(encoded):
+        return None  # nothing is left to ask for: that would be the whole list
+    pages = wider.pages()
+    first = next((page for page in pages if page.matches), Page(()))
+    keys = {key: listing.query.match[key] for key in encoded}
+    if not any(_holds(match.attributes, key, keys[key]) for match in first.matches for key in keys):
+        return None
+    session.learn(encoded_characters=False)
+    return chain((first,), pages)
+
+
+def _holds(row: DicomJson, key: str, value: str) -> bool:
+    pieces = [normalize("NFC", piece) for piece in re.split(r"[*?^=\\]", value) if piece]
+    texts = (normalize("NFC", text) for text in json_model.texts(row, key))
+    return any(all(piece in text for piece in pieces) for text in texts)
 
 
 def _empty(session: Session, query: Query, path: str) -> NoSuchList:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _NO_SUCH_LIST: Final = frozenset({404, 405, 501})
 _WARNING = re.compile(r'299\s+\S+\s+"?(?:Warning:\s*299\s+\S+:?\s*)?([^"]*)')
+_ENCODED = re.compile(r"\**(?:(?:%[0-9A-F]{2}|,)\**)+")
 _SAFE_LIMIT: Final = 100  # matches; the smallest page that every known server allows
 
 
@@ -67,6 +68,8 @@ class ListRequests:
     path : of the list, below the server's address for searches.
     in_path : keys that the path holds.
     local : keys that are not sent, because this client applies them.
+    widened : keys that are sent so that they find more than was asked for; this client applies them too.
+    encoded : characters are sent percent-encoded; else a wildcard stands for them.
     fields : attributes to ask for.
     most : matches to ask for at once.
     unlimited : ask for all matches at once.
@@ -78,6 +81,8 @@ class ListRequests:
     path: str
     in_path: frozenset[str] = frozenset()
     local: set[str] = field(default_factory=set)
+    widened: set[str] = field(default_factory=set)
+    encoded: bool = True
     fields: tuple[str, ...] = ()
     most: int = 0
     unlimited: bool = False
@@ -85,6 +90,7 @@ class ListRequests:
 
     def __post_init__(self) -> None:
         dialect = self.session.dialect
+        self.encoded &= dialect.encoded_characters
         for key, value in self.query.match.items():
             wild = (not dialect.wildcard and "*" in value) or (
                 not (dialect.wildcard and dialect.question_mark) and "?" in value
@@ -93,7 +99,8 @@ class ListRequests:
             if self.selects(key) and key not in self.in_path and (wild or unknown or not self._wire(key)):
                 self.local.add(key)
         universal = (key for key in self.query.match if not self.selects(key))
-        self.fields = tuple(dict.fromkeys((*universal, *self.query.fields, *sorted(self.local))))
+        self.widened = {key for key in self.sent if self._is_widened(key)}
+        self.fields = tuple(dict.fromkeys((*universal, *self.query.fields, *sorted(self.filtered))))
         self.most = dialect.page_limit.get(self.query.level, _SAFE_LIMIT)
 
     def selects(self, key: str) -> bool:
@@ -110,9 +117,14 @@ class ListRequests:
         )
 
     @property
+    def filtered(self) -> set[str]:
+        """The keys that this client applies, whether or not they are sent."""
+        return self.local | self.widened
+
+    @property
     def counts_locally(self) -> bool:
         """Limit and offset are counted by this client, because the server would count other rows."""
-        return bool(self.local) or not self.session.dialect.offset
+        return bool(self.filtered) or not self.session.dialect.offset
 
     def key(self, row: DicomJson) -> bytes:
         """Return what names a row, in 16 bytes as many are held; empty where it has no UID of this level."""
@@ -120,9 +132,30 @@ class ListRequests:
         named = "/".join(uids).encode("utf-8", "surrogatepass")
         return hashlib.sha256(named).digest()[:16] if uids[-1] else b""
 
+    def _is_widened(self, key: str) -> bool:
+        value = self.query.match[key]
+        if is_list(self.query.criteria[key]):
+            return False
+        return (not self.encoded and self.is_encoded(key)) or (
+            "," in value and not self.session.dialect.encoded_comma
+        )
+
+    def is_encoded(self, key: str) -> bool:
+        """Return whether a key's value, one text, has characters that are percent-encoded in an address."""
+        value = self.query.match[key]
+        return (
+            not is_list(self.query.criteria[key])
+            and vr_of(key.rpartition(".")[2]) in WILDCARD_VRS
+            and ("," in value or encode_query_value(value) != value)
+        )
+
     def _wire(self, key: str) -> str:
         """Return a key's value as this server reads it; empty where it has no form for it."""
         value, dialect = self.query.match[key], self.session.dialect
+        if not self.encoded and self.is_encoded(key):
+            value = _ENCODED.sub("*", encode_query_value(value))
+            if not dialect.wildcard or not value.strip("*"):
+                return ""
         if is_list(self.query.criteria[key]):
             values = list_values(value, key)
             if vr_of(key.rpartition(".")[2]) == "UI":

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from dicomdock.config.home import private
 from dicomdock.config.process_folders import work_folder
 from dicomdock.dicom.part10 import identify_file
 from dicomdock.dicom.query import Query
@@ -42,6 +43,7 @@ from dicomdock.web.multipart.writer import MultipartBody
 
 if TYPE_CHECKING:
     from dicomdock.dicomweb.session import Session
+    from dicomdock.web.response import Response
 
 # JSON alone first: Azure takes no list. The second is for servers that answer with nothing but XML or text.
 ACCEPTED: Final = (JSON, "application/dicom+xml, */*;q=0.1")
@@ -164,7 +166,7 @@ def _item(part: Part, spool: Path) -> _Item | StoreResult:
     resource = part.resource
     if not part.replayable:
         try:
-            with spool.open("xb") as file:
+            with open(spool, "xb", opener=private) as file:
                 for chunk in part.chunks():
                     file.write(chunk)
         except WireError as error:
@@ -257,12 +259,13 @@ class _Sender:
         with response:
             if response.status in (405, 501):
                 raise UnsupportedByServer(
-                    f"{self.session.name} does not take uploads (HTTP {response.status}).", feature="Store"
+                    f"{self.session.name} does not take uploads (HTTP {response.status}).{_says(response)}",
+                    feature="Store",
                 )
             if response.status == 404:
                 raise RemoteNotFound(
                     f"{self.session.name} has no store service at {self.path} (HTTP 404): "
-                    "check its address and the login's rights.",
+                    f"check its address and the login's rights.{_says(response)}",
                     status=404,
                     url=response.url,
                 )
@@ -295,7 +298,7 @@ class _Sender:
             why += f"; it says: {outcome.said}" if outcome.said else ""
             missing = StoreResult("", "unconfirmed", None, why)
         return [
-            StoreResult(item.uid, "stored")
+            StoreResult(item.uid, "stored", comments=outcome.remarks)
             if item.uid in found
             else replace(missing, sop_instance_uid=item.uid)
             for item in items
@@ -363,3 +366,9 @@ class _Sender:
 def _bare(part: Part) -> Part:
     """Send the media type without what a foreign server may stumble over."""
     return replace(part, content_type="application/dicom", headers={})
+
+
+def _says(response: Response) -> str:
+    """Return the sentence with the server's own words; empty where it says nothing."""
+    words = response.excerpt()
+    return f" It says: {words}" if words else ""

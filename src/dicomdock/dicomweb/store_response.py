@@ -18,8 +18,10 @@ from dicomdock.dicom import status as reasons
 from dicomdock.dicom.dictionary import keyword_of
 from dicomdock.errors import WireError
 from dicomdock.sources import DicomJson, JsonValue, StoreResult, StoreStatus
+from dicomdock.web.words import words_of
 
 _TAG = re.compile(r"[0-9A-Fa-f]{8}\Z")
+OK: Final = 200
 _REFERENCED: Final = "00081199"  # Referenced SOP Sequence
 LOOKED_AT: Final = 4096  # characters of it that are searched for secrets
 MAX_EXCERPT: Final = 1 << 15  # bytes read of an answer that is not a store response
@@ -49,7 +51,8 @@ class Outcome:
     results : by SOP Instance UID, of the instances that the answer names.
     reason : why the batch as a whole failed, for those that it does not name.
     others : failures of instances that the answer does not name.
-    said : the beginning of an answer that is not a store response; empty for a page.
+    said : what an answer says that is not a store response.
+    remarks : of the answer as a whole.
     cause : the error that was raised instead of an answer.
     """
 
@@ -58,6 +61,7 @@ class Outcome:
     reason: str = ""
     others: tuple[StoreResult, ...] = field(default=())
     said: str = ""
+    remarks: tuple[str, ...] = ()
     cause: Exception | None = None
 
     @property
@@ -98,7 +102,7 @@ def read(
     remarks : of the Warning header, where some servers write why instances failed.
     """
     answers: list[DicomJson] = []
-    excerpt = ""
+    said = ""
     if body.strip():
         try:
             if xml_model.is_xml(body, content_type):
@@ -108,22 +112,25 @@ def read(
         except WireError:
             answers = []
         if not any(answers):
-            beginning = " ".join(body[:MAX_EXCERPT].decode("utf-8", "replace").split())
-            excerpt = redact(beginning[:LOOKED_AT])[:200]
-    said = "" if excerpt.startswith("<") else excerpt
+            said = redact(words_of(body[:MAX_EXCERPT], content_type)[:LOOKED_AT])[:200]
     remarks = (*_comments(answers, redact), *remarks)
     reason = f"{server} answered {status}" + (f": {said}" if said else "")
     reason = "; ".join((reason, *remarks))
 
     def result(uid: str, item: DicomJson, tag: str, outcome: StoreStatus) -> StoreResult:
-        return _result(uid, item, tag, outcome, redact, () if outcome == "stored" else remarks)
+        # Beside failures, what is said of the whole is said of them.
+        about = remarks if outcome != "stored" or status == OK else ()
+        return _result(uid, item, tag, outcome, redact, about)
 
     others = tuple(
         result("", item, _FAILURE_REASON, "failed")
         for attributes in answers
-        for item in json_model.items(attributes, _OTHER)
+        for item in (
+            *json_model.items(attributes, _OTHER),
+            *(one for one in json_model.items(attributes, _FAILED) if not json_model.text(one, _INSTANCE)),
+        )
     )
-    return Outcome(status, _results(answers, result), reason, others, said)
+    return Outcome(status, _results(answers, result), reason, others, said, remarks)
 
 
 def _results(
@@ -149,19 +156,22 @@ def _result(
     redact: Callable[[str], str],
     remarks: Sequence[str],
 ) -> StoreResult:
-    code = _number(next(iter(json_model.values(item, tag)), None))
+    given = next(iter(json_model.values(item, tag)), None)
+    code = _number(given)
     if code in reasons.ALREADY_THERE:
         status = "duplicate"
     elif status == "stored" and code:
         status = "warning"
     items = (item, *json_model.items(item, _FAILED_ATTRIBUTES)[:MAX_COMMENTS])
     comments = _comments(items, redact)
+    if code is None and isinstance(given, str) and given.strip():  # a reason in words
+        comments = (_line(redact(given[:LOOKED_AT])), *comments)
     elements = (
         _keyword(one) for part in items for name in _ELEMENTS for one in json_model.values(part, name)
     )
     attributes = tuple(dict.fromkeys(filter(None, elements)))[:MAX_COMMENTS]
     usual = "" if status == "stored" else "the server gives no reason"
-    pieces = [reasons.words(code) or usual, *(comments or remarks)]
+    pieces = [reasons.words(code) or usual, *(comments or (() if status == "stored" else remarks))]
     if attributes:
         pieces.append(f"attributes: {', '.join(attributes)}")
     reason = "; ".join(filter(None, pieces))

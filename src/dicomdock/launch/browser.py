@@ -17,6 +17,7 @@ import time
 import webbrowser
 from pathlib import Path
 
+from dicomdock.config.home import make_folders
 from dicomdock.config.settings import Settings
 
 LIFETIME = 60.0  # seconds; a cold browser has read the file by then
@@ -38,7 +39,7 @@ def open_link(settings: Settings, url: str) -> bool:
     url : the link.
     """
     folder = _folder(settings)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folders(folder)
     sweep(folder)
     file = folder / f"{PREFIX}{secrets.token_hex(8)}.html"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)

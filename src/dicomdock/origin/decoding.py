@@ -120,7 +120,7 @@ def read_frame(stored: Path, number: int) -> bytes:
     ------
     NotAcceptable
         The instance has no pixel data, or its structure is broken.
-    InvalidInput
+    NotFound
         It has no such frame.
     """
     with mapped("The frame"), stored.open("rb") as file:
@@ -187,7 +187,7 @@ def decode_frame(stored: Path, number: int) -> bytes:
     ------
     NotAcceptable
         It cannot be decoded here.
-    InvalidInput
+    NotFound
         There is no such frame.
     """
     with mapped("The frame"):

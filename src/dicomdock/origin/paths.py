@@ -89,8 +89,10 @@ class Paths(BaseRoute):
         answers: Mapping[str, Answer] = scope[_FOUND]
         answer = answers.get(scope["method"])
         if answer is None:
-            headers = {"Allow": ", ".join(answers)}
-            await PlainTextResponse("Method Not Allowed", 405, headers)(scope, receive, send)
+            headers = {"Allow": ", ".join((*answers, "OPTIONS"))}
+            refusal = PlainTextResponse("Method Not Allowed", 405, headers)
+            options = scope["method"] == "OPTIONS"
+            await (Response(status_code=204, headers=headers) if options else refusal)(scope, receive, send)
             return
         response = await answer(Request(scope, receive, send))
         await response(scope, receive, send)

@@ -22,7 +22,7 @@ from pydicom.uid import (
 )
 
 from dicomdock.dicom.dataset import read_dataset
-from dicomdock.errors import DicomdockError, InvalidInput, NotAcceptable, WireError
+from dicomdock.errors import DicomdockError, NotAcceptable, NotFound, WireError
 from dicomdock.imaging.codecs import RETIRED_JPEG, Array, pixel_array
 
 MAX_FRAME = 1 << 27  # samples of one frame that we decode: 8192 x 8192 in grey and twice that
@@ -114,7 +114,7 @@ def check_frame(header: Dataset, frame: int) -> None:
     ------
     NotAcceptable
         The instance has no pixel data, or more of it than we decode.
-    InvalidInput
+    NotFound
         The frame number is beyond the last.
     """
     if not (header.get("Rows") and header.get("Columns")):
@@ -122,7 +122,7 @@ def check_frame(header: Dataset, frame: int) -> None:
         raise NotAcceptable(f"There is no picture in it: it states no rows and columns ({name}).", status=406)
     frames = number_of_frames(header)
     if not 1 <= frame <= frames:
-        raise InvalidInput(f"Frame {frame} was asked for, but the instance has frames 1 to {frames}.")
+        raise NotFound(f"Frame {frame} was asked for, but the instance has frames 1 to {frames}.")
     samples = int(header.Rows) * int(header.Columns) * int(header.get("SamplesPerPixel") or 1)
     if samples > MAX_FRAME:
         raise NotAcceptable(

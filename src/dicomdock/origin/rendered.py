@@ -32,11 +32,19 @@ from dicomdock.origin.context import (
     transfer_syntax,
 )
 from dicomdock.origin.rendering import render
-from dicomdock.origin.responses import Multipart, Streamed, gathered, in_thread
+from dicomdock.origin.responses import (
+    Multipart,
+    Streamed,
+    gathered,
+    in_thread,
+    unread_parameters,
+    warning_header,
+)
 from dicomdock.origin.view import DEFAULT_QUALITY, View, Viewport, Window
 from dicomdock.origin.workers import Workers
 from dicomdock.sources import DicomJson, DicomSource, Part
 
+_PARAMETERS = frozenset({"viewport", "window", "quality"})
 THUMBNAIL = Viewport(128, 128)
 # What shows a person or specimen comes before what was drawn or written about it.
 _WITHOUT_PICTURE = frozenset(
@@ -62,9 +70,11 @@ async def _picture(origin: Origin, request: Request, viewport: Viewport | None) 
         raise NotAcceptable("Pictures are available as image/jpeg or image/png.", status=406)
     media_type, multipart = chosen
     view = view_of(request.query_params, media_type, viewport)
-    if multipart:
-        return await in_thread(lambda: _all_pictures(origin, resource, view))
-    return await in_thread(lambda: one_picture(origin, resource, view))
+    shown = _all_pictures if multipart else one_picture
+    response = await in_thread(lambda: shown(origin, resource, view))
+    unread = unread_parameters(name for name in request.query_params if name not in _PARAMETERS)
+    response.headers.update(warning_header(unread))
+    return response
 
 
 def view_of(parameters: QueryParams, media_type: PictureType, viewport: Viewport | None = None) -> View:

@@ -31,6 +31,8 @@ GATHERED = 1 << 20  # bytes sent at once; smaller pieces cost more in thread cha
 SMALLEST = 1 << 16  # bytes sent at once where very many clients are served
 SHORT = 1 << 17  # bytes that are made in one visit to a thread and sent at once
 BUDGET = 1 << 25  # bytes that wait to be sent to all clients together
+MAX_NAMES, MAX_NAME = 10, 60  # parameters that a warning names, and their letters
+_COMMON = frozenset({"accept", "charset"})  # of every transaction (PS3.18 §8.3.3)
 STALLED = 60.0  # seconds until a client that takes nothing is given up
 
 
@@ -63,8 +65,15 @@ def warning_header(warnings: Iterable[str]) -> dict[str, str]:
     return {"Warning": ", ".join(values)} if values else {}
 
 
+def unread_parameters(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the warning of parameters that were passed over (PS3.18 §8.3.4.1); none where there are none."""
+    unread = [name[:MAX_NAME] for name in names if name not in _COMMON]
+    return (f"Not supported, and passed over: {', '.join(unread[:MAX_NAMES])}.",) if unread else ()
+
+
 def _quotable(text: str) -> str:
-    return " ".join(text.replace("\\", "/").replace('"', "'").encode("ascii", "replace").decode().split())
+    plain = "".join(letter if letter.isprintable() else " " for letter in text)
+    return " ".join(plain.replace("\\", "/").replace('"', "'").encode("ascii", "replace").decode().split())
 
 
 class Flow:

@@ -39,6 +39,7 @@ from dicomdock.origin.context import (
 )
 from dicomdock.origin.data_sets import answer, wanted_form
 from dicomdock.origin.decoding import decode_frame, read_frame, write_explicit
+from dicomdock.origin.reading import check_frame, read_header
 from dicomdock.origin.responses import Multipart, Streamed, gathered, in_thread, warning_header, whole
 from dicomdock.origin.workers import Workers
 from dicomdock.sources import DicomJson, JsonValue, Part
@@ -241,11 +242,10 @@ async def frames(origin: Origin, request: Request) -> Response:
                 raise NotAcceptable(
                     f"The frames are stored in transfer syntax {syntax}, and decoded on request.", status=406
                 )
+            check_frame(read_header(path), max(resource.frames))  # all or none
             address = base + Resource(resource.study, resource.series, resource.instance).path
             parts = frame_parts(path, resource.frames, form, origin.workers, address)
-            first = next(
-                parts
-            )  # a frame that is missing or cannot be decoded is an error before anything is sent
+            first = next(parts)  # a frame that cannot be decoded is an error before anything is sent
             resources = stack.pop_all()
         return frames_response(first, parts, form, resources)
 

@@ -17,7 +17,7 @@ from dicomdock.dicom.resource import resource_in
 from dicomdock.dicom.uid import check_uid
 from dicomdock.origin.context import Origin, accept_of
 from dicomdock.origin.data_sets import answer, wanted_form
-from dicomdock.origin.responses import CHARACTER_SET, UTF_8, in_thread, warning_header
+from dicomdock.origin.responses import CHARACTER_SET, UTF_8, in_thread, unread_parameters, warning_header
 from dicomdock.sources import DicomJson, Page
 
 RETRIEVE_URL = "00081190"
@@ -43,10 +43,11 @@ async def _search(origin: Origin, request: Request, level: SearchLevel) -> Respo
     named = {key: check_uid(uid, tolerant=True) for key, uid in request.path_params.items()}
     query = Query.from_params(level, request.query_params.multi_items(), **named)
     base = origin.base(request)
+    unread = unread_parameters(Query.passed_over(request.query_params.multi_items()))
 
     def answered() -> Response:
         pages, first = _begun(origin, query)
-        headers = warning_header(first.warnings)
+        headers = warning_header((*unread, *first.warnings))
         return answer(_answers(first, pages, base), form, headers=headers, flow=origin.flow)
 
     return await in_thread(answered)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from dicomdock.config.home import make_folders
 from dicomdock.dicom.resource import Resource
 from dicomdock.origin.context import instance_on_disk
 from dicomdock.origin.rendered import THUMBNAIL, representative
@@ -64,7 +65,7 @@ def thumbnail_here(source: DicomSource, resource: Resource) -> tuple[str, bytes]
 
 
 def _write(file: Path, picture: bytes) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folders(file.parent)
     handle, name = tempfile.mkstemp(dir=file.parent)
     with os.fdopen(handle, "wb") as out:
         out.write(picture)

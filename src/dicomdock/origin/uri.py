@@ -19,7 +19,7 @@ from dicomdock.errors import InvalidInput, NotAcceptable, NotFound
 from dicomdock.origin.accept import EXPLICIT_LITTLE, InstanceForm, choices, picture_type
 from dicomdock.origin.context import Origin
 from dicomdock.origin.rendered import one_picture
-from dicomdock.origin.responses import in_thread
+from dicomdock.origin.responses import in_thread, sentence
 from dicomdock.origin.retrieve import instances
 from dicomdock.origin.view import DEFAULT_QUALITY, MAX_VIEWPORT, View, Viewport, Window
 from dicomdock.sources import DicomSource
@@ -30,6 +30,10 @@ async def retrieve_by_uri(origin: Origin, request: Request) -> Response:
     asked = request.query_params
     if asked.get("requestType", "").upper() != "WADO":
         raise InvalidInput("requestType=WADO is missing.")
+    # Who asks for these must not get the whole image, or the patient's name, as if they had been heeded.
+    for name in ("anonymize", "region", "presentationUID"):
+        if asked.get(name, "no").lower() not in ("", "no"):
+            return sentence(f"{name} is not offered here.", 501)
     resource = await in_thread(lambda: _resource(origin.source(), asked))
     content_type = asked.get("contentType", "") or "image/jpeg"
     if any(choice.essence == DICOM for choice in choices(content_type)):
@@ -67,6 +71,8 @@ def _resource(source: DicomSource, asked: QueryParams) -> Resource:
 
 def _window(asked: QueryParams) -> Window | None:
     centre, width = asked.get("windowCenter"), asked.get("windowWidth")
+    if bool(centre) != bool(width):
+        raise InvalidInput("windowCenter and windowWidth are given together.")
     return Window.parse(f"{centre},{width}") if centre and width else None
 
 

@@ -12,11 +12,12 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 from dicomdock.errors import ToolError
+from dicomdock.tools.marks import MARK, kill_marked, new_mark
 from dicomdock.tools.step import Run, Step
 
 TICK = 0.2  # seconds between two looks at the clock and at what was written
@@ -27,22 +28,38 @@ LAST = 3  # lines that an error repeats
 WAITING = (
     1000  # lines that wait to be shown; a program that says more goes on, and its older lines are left out
 )
+# What programs need to be found, to find their files and the graphics card, and to speak the user's language.
+# Everything else stays here: passwords and tokens are variables too.
+_GIVEN = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|TEMP|TMP|TZ|LANG|LANGUAGE|LC_\w+|XDG_\w+_(HOME|DIRS)|XDG_RUNTIME_DIR"
+    r"|(DY)?LD_LIBRARY_PATH|VIRTUAL_ENV|CONDA_(PREFIX|DEFAULT_ENV)|\w+_NUM_THREADS"
+    r"|CUDA_\w+|NVIDIA_\w+|(ROCR|HIP|GPU)_\w*(DEVICES?|ORDINAL)|SYSTEMROOT|WINDIR|COMSPEC|PATHEXT|APPDATA"
+    r"|LOCALAPPDATA|USERPROFILE|PROGRAMDATA"
+)
 _ENDS = re.compile(rb"[\r\n]+")
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x1f\x7f]")
 
 
 def run_command(
-    command: Sequence[str], folder: Path, run: Run, *, most: int, own_group: bool = True
+    command: Sequence[str],
+    folder: Path,
+    run: Run,
+    *,
+    most: int,
+    environment: Collection[str] = (),
+    own_group: bool = True,
 ) -> Iterator[Step]:
     """Run a program and yield what it says, line by line; when this ends, the program has ended.
 
     Closing the iterator ends the program and everything that it started: SIGTERM, and SIGKILL after a grace.
+    On Linux that holds also for what has left its process group.
 
     Parameters
     ----------
     command : the program and its arguments; no shell sees them.
     folder : the folder that it works and writes in.
     most : bytes that the folder may hold.
+    environment : names of variables that it is given beside those that any program needs.
     own_group : False where the caller's process group is killed as a whole, and the program with it.
 
     Raises
@@ -52,7 +69,8 @@ def run_command(
     TimedOut, Cancelled
         As ``Run.check``.
     """
-    with _started(command, folder, run, own_group=own_group) as process:
+    given = {**_given(environment), MARK: new_mark()}
+    with _started(command, folder, run, given, own_group=own_group) as process:
         lines = _Lines(process.stdout)
         last: deque[str] = deque(maxlen=LAST)
         while not lines.ended:
@@ -69,20 +87,28 @@ def run_command(
             run.check()
             run.cancelled.wait(TICK)
         _check_size(folder, run, most)
-        _end(process, own_group=own_group)
+        _end(process, given[MARK], own_group=own_group)
         if process.returncode != 0:
             said = f" It said last: {' / '.join(last)}" if last else ""
             raise ToolError(f"The tool {run.name} failed ({ending(process.returncode)}).{said}")
 
 
+def _given(names: Collection[str]) -> dict[str, str]:
+    """Return the variables that a program is given: those that any needs, and those of these names."""
+    return {
+        name: value for name, value in os.environ.items() if name in names or _GIVEN.fullmatch(name.upper())
+    }
+
+
 @contextlib.contextmanager
 def _started(
-    command: Sequence[str], folder: Path, run: Run, *, own_group: bool
+    command: Sequence[str], folder: Path, run: Run, given: Mapping[str, str], *, own_group: bool
 ) -> Iterator[subprocess.Popen[bytes]]:
     try:
         process = subprocess.Popen(
             command,
             cwd=folder,
+            env=given,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -97,7 +123,7 @@ def _started(
     try:
         yield process
     finally:
-        _end(process, own_group=own_group)
+        _end(process, given[MARK], own_group=own_group)
 
 
 class _Lines:
@@ -152,7 +178,7 @@ class _Lines:
                     self._queue.get_nowait()
 
 
-def _end(process: subprocess.Popen[bytes], *, own_group: bool) -> None:
+def _end(process: subprocess.Popen[bytes], mark: str, *, own_group: bool) -> None:
     """End a program and what it started, and close its output."""
     if process.returncode is not None:
         return  # its number may be another process's by now
@@ -169,6 +195,7 @@ def _end(process: subprocess.Popen[bytes], *, own_group: bool) -> None:
     else:
         process.kill()
     process.wait()
+    kill_marked(mark)
     if process.stdout is not None:
         with contextlib.suppress(OSError):
             process.stdout.close()

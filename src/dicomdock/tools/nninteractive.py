@@ -109,7 +109,7 @@ class PromptSession:
                 f"The token for {origin.short} is not sent unencrypted; use an address with https."
             )
         try:
-            from nnInteractive.inference.remote import nnInteractiveRemoteInferenceSession as Session
+            from dicomdock.tools.nninteractive_bounds import BoundedSession as Session
         except ImportError:
             raise MissingDependency("The client of nnInteractive", INSTALL) from None
         self._where = origin.short

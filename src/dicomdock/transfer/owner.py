@@ -9,6 +9,7 @@ import weakref
 from contextlib import suppress
 from pathlib import Path
 
+from dicomdock.config.home import make_folders
 from dicomdock.config.lock import FileLock
 
 
@@ -30,7 +31,7 @@ class Owner:
         """The name of the lock file, which is held from now on; empty where the file system has no locks."""
         with self._making:
             while self._lock is None:
-                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                make_folders(self._folder)
                 lock = FileLock(self._folder / f"{os.getpid()}-{secrets.token_hex(8)}.lock")
                 try:
                     held = lock.acquire()

@@ -25,6 +25,7 @@ Ledger = Callable[[Resource, StoreResult], None]
 
 CHECKED_AHEAD = 64  # files compared with their digests before they are taken
 FORBIDDEN = 403
+MAX_SAID = 20  # remarks of the server that a report holds
 DUPLICATE_SOP_INSTANCE = 0x0111  # Failure Reason, PS3.7 §C.5.7
 
 
@@ -91,6 +92,7 @@ class _Push:
         self.target, self.settings = target, settings
         self.on_duplicate, self.ledger = on_duplicate, ledger
         self.results: dict[Resource, StoreResult] = {}
+        self.said: dict[str, None] = {}  # what the server remarked of what it stored
         self.sent: set[Resource] = set()
         self.tracker = ProgressTracker()
         for resource in self.parts:
@@ -245,6 +247,8 @@ class _Push:
             self.tracker.skip(resource)
         else:
             self.tracker.arrived(resource)
+        if result.status == "stored" and len(self.said) < MAX_SAID:
+            self.said |= dict.fromkeys(result.comments)
         if self.ledger is not None:
             self.ledger(resource, result)
 
@@ -258,7 +262,7 @@ class _Push:
             ),
             bytes=self.tracker.bytes,
             seconds=self.tracker.seconds,
-            warnings=tuple(self.tracker.warnings),
+            warnings=(*self.tracker.warnings, *(f"{comment}." for comment in self.said)),
             instances=len(self.parts),
             unsendable=sum(one.result.status == "failed" for one in self.unsent),
             passed_over=self.passed_over,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ from dicomdock.viewer.shell.tabs import Tabs
 STATIC = Path(__file__).with_name("static")
 MODULE = {
     "serve": {"__dicomdock": str(STATIC)},
-    "scripts": ["__dicomdock/viewer.js"],
+    "scripts": ["__dicomdock/viewer.js", "__dicomdock/menu.js"],
     "styles": ["__dicomdock/viewer.css"],
     "vue_use": ["dicomdock"],
 }
@@ -186,7 +187,13 @@ class Workstation(TrameApp):
         )
         registrations = Registrations(self.archive, lambda: self.series.study, self.notifications.error)
         self.compare = CompareLogic(
-            self.server, app, self.series, self.views, registrations, self.notifications
+            self.server,
+            app,
+            self.series,
+            self.views,
+            registrations,
+            self.window.palette_of,
+            self.notifications,
         )
         self.landmarks = LandmarksLogic(
             self.server,
@@ -211,7 +218,7 @@ class Workstation(TrameApp):
         self.statistics = StatisticsLogic(
             self.server, self.series, self.segments, self.saving, self.archive, self.notifications
         )
-        self.window.on_window.append(self.compare.same_window)
+        self.window.on_window.append(self.compare.look_alike)
         self.thumbnails = Thumbnails(self.server, self.archive, settings)
         self.priors = PriorsLogic(
             self.server, self.series, self.compare, self.archive, self.dock, self.notifications
@@ -229,7 +236,8 @@ class Workstation(TrameApp):
         self.segments.on_tool.append(lambda on: self.views.interaction("none" if on else "window"))
         self.views.on_slice = self._moved
         self.ctrl.undo, self.ctrl.redo = self.undo, self.redo
-        self.ctrl.take_picture = self.take_picture
+        self.ctrl.take_picture, self.ctrl.copy_picture = self.take_picture, self.copy_picture
+        self.ctrl.measure_by_menu = self.measure
         self.ctrl.leave = self.leave
         self.ctrl.reset = self.reset
         self.shell.bind_changes({self.shell.name.theme: self._theme_changed})
@@ -240,6 +248,7 @@ class Workstation(TrameApp):
         answer_changes(self.server)
         self.ctrl.trigger("key")(self._key)
         self.ctrl.trigger("alone")(self.layout.alone)
+        self.ctrl.trigger("copied")(self._copied)
         self.ctrl.on_server_bind.add(lambda bound: self._guard.install(bound.app))
         self.ctrl.on_server_ready.add_task(self._watch)
         self.ctrl.on_client_connected.add(self._page_loaded)
@@ -285,6 +294,8 @@ class Workstation(TrameApp):
             self.views.interaction("window")
         elif self.landmarks.state.data.landmarks_on:
             self.landmarks.end()
+        elif shell.glass:
+            shell.glass = False
         elif self.segments.tool_active:
             self.segments.deselect_tool()
         else:
@@ -308,11 +319,29 @@ class Workstation(TrameApp):
         self.window.reset()
         self.views.fit()
 
-    def take_picture(self) -> None:
-        """Save a picture of the views."""
-        picture = png_of(self.views.visible())
+    def measure(self, kind: str) -> None:
+        """Let the user place a measurement, with its panel open."""
+        self.shell.data.tool = "measure"
+        self.measuring.place(kind)
+
+    def take_picture(self, view: str = "") -> None:
+        """Save a picture of a view, or of all."""
+        picture = png_of(self._views_of(view))
         if picture:
             offer(self.server, "dicomdock.png", picture, "image/png")
+
+    def copy_picture(self, view: str) -> None:
+        """Put a picture of a view on the clipboard."""
+        self.server.js_call("page", "copy", b64encode(png_of(self._views_of(view))).decode())
+
+    def _copied(self, done: bool) -> None:
+        if done:
+            self.notifications.info("The picture was copied.")
+        else:
+            self.notifications.error("This browser does not let the page copy pictures; save it instead.")
+
+    def _views_of(self, tag: str) -> list[Any]:
+        return [one for one in self.views.visible() if tag in ("", one.get_singleton_tag())]
 
     def _theme_changed(self, theme: str) -> None:
         """Show the page in the chosen colours, and let the pages of the dock have them too."""

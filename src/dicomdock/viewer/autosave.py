@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dicomdock.config.home import make_folders, private
 from dicomdock.config.settings import Settings
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.segmentation import Mask, Origin, Segment, Segmentation
@@ -95,9 +96,9 @@ class UnsavedWork:
             return []
 
     def _write(self, path: Path, data: bytes) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folders(self.folder)
         written = path.with_name(f"{path.name}.new")
-        with written.open("wb") as file:
+        with open(written, "wb", opener=private) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

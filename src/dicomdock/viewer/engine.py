@@ -235,12 +235,15 @@ class LeftButton:
     ended : called at the end of a path.
     clicked : called with a view's tag where the left button is pressed, instead of all else that it does.
     picture : a drag moves or enlarges the picture.
+    scrolled : called with a view's tag and how many pixels a drag has gone up, and returns how many of them
+        made slices; None where a drag does not scroll.
     """
 
     how: Literal["", "ends", "path"] = ""
     ended: Callable[[], None] = lambda: None
     clicked: Callable[[str], None] | None = None
     picture: bool = False
+    scrolled: Callable[[str, float], float] | None = None
 
 
 class _Area(RcaViewAdapter):
@@ -263,7 +266,7 @@ class _Area(RcaViewAdapter):
                 super().on_interaction(origin, {**event, "type": "MouseMove"})
                 if event["type"] == "LeftButtonPress":
                     self._drag.clicked(self.area_name)
-            elif not self._drag.how or not self._places(origin, event):
+            elif not ((self._drag.how and self._places(origin, event)) or self._scrolls(event)):
                 super().on_interaction(origin, event)
         finally:
             if str(event.get("type")).endswith("Release"):
@@ -292,6 +295,20 @@ class _Area(RcaViewAdapter):
                     self._drag.ended()
         else:
             return False
+        return True
+
+    def _scrolls(self, event: dict[str, Any]) -> bool:
+        """Scroll by a drag; return False for what is not part of one."""
+        kind, at = str(event.get("type")), (float(event.get("x", 0)), float(event.get("y", 0)))
+        if self._drag.scrolled is None or not (kind == "LeftButtonPress" or self._pressed):
+            return False
+        if kind == "LeftButtonPress":
+            self._pressed = at
+        elif kind == "MouseMove" and self._pressed is not None:
+            x, y = self._pressed
+            self._pressed = (x, y + self._drag.scrolled(self.area_name, at[1] - y))
+        elif kind == "LeftButtonRelease":
+            self._pressed = None
         return True
 
     def _click(self, origin: str, event: dict[str, Any], at: tuple[float, float]) -> None:
@@ -328,12 +345,12 @@ class RemoteViewFactory(IViewFactory):
 
     def __init__(self, server: Any, make: Any, view_type: ViewType, overlay: Overlay) -> None:
         super().__init__()
-        self._server, self._make, self._type, self._overlay = server, make, view_type, overlay
+        self._server, self._make, self.view_type, self._overlay = server, make, view_type, overlay
         self.drag = LeftButton()
 
     def can_create_view(self, view: ViewLayoutDefinition) -> bool:
         """Return whether a view is of this factory's type."""
-        return bool(view.view_type == self._type)
+        return bool(view.view_type == self.view_type)
 
     def states(self) -> dict[str, int]:
         """Return the number of the scene's current state in each view."""
@@ -420,10 +437,16 @@ class RemoteViews:
         for factory in self._factories:
             factory.drag.how, factory.drag.ended = how, ended
 
-    def drag_picture(self, how: str, views: Iterable[Any]) -> None:
-        """Let a drag with the left button move or enlarge the picture; see ``_drag_with_left_button``."""
+    def drag_picture(
+        self, how: str, views: Iterable[Any], scrolled: Callable[[str, float], float] | None
+    ) -> None:
+        """Let a drag with the left button move or enlarge the picture, or scroll.
+
+        See ``_drag_with_left_button`` and ``LeftButton``.
+        """
         for factory in self._factories:
             factory.drag.picture = how in ("move", "zoom")
+            factory.drag.scrolled = scrolled if factory.view_type == ViewType.SLICE_VIEW else None
         for view in views:
             _drag_with_left_button(view, how)
 

@@ -31,7 +31,7 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError, GeometryError
 from dicomdock.imaging.attributes import text
 from dicomdock.imaging.codecs import pixel_array
-from dicomdock.imaging.geometry import VolumePlan, split_series
+from dicomdock.imaging.geometry import VolumePlan, Window, split_series
 from dicomdock.imaging.overlays import has_overlays, overlay_bits
 from dicomdock.imaging.presentation_state import read_shutter, uncovered
 from dicomdock.imaging.terminology import RGB
@@ -99,6 +99,19 @@ class Loaded:
     def displayed(self) -> Volume:
         """The volume in the values that it is shown in: PET as uptake where that can be computed."""
         return self.volume if self.uptake.volume is None else self.uptake.volume
+
+    def first_window(self) -> Window:
+        """Return the window that the series is opened with: the header's first one, or a guess."""
+        windows = self.displayed.windows
+        return windows[0] if windows else self.guess_window()
+
+    def guess_window(self) -> Window:
+        """Return the window that nearly all values lie in that have arrived."""
+        there = sorted(self.filled)
+        if not there:
+            return self.volume.window()
+        some = self.displayed.array[there[:: max(1, len(there) // 12)]]
+        return self.displayed.window_over(some)
 
     def read_headers(self) -> None:
         """Learn from all headers of PET what makes Standardized Uptake Values of it."""

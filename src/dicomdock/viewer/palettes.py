@@ -8,6 +8,7 @@ PS3.6 §B (Well-known Color Palettes).
 from __future__ import annotations
 
 import colorsys
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,6 +50,7 @@ def colour_node(scene: Any, name: str) -> str:
     return str(node.GetID())
 
 
+@functools.cache
 def gradient(name: str) -> str:
     """Return a colour table as a gradient of CSS, the least value below."""
     colours = (",".join(f"{share:.1%}" for share in colour) for colour in _colours(name))

@@ -23,6 +23,7 @@ from dicomdock.imaging.terminology import RGB, fractions
 from dicomdock.imaging.volume import Volume
 from dicomdock.imaging.volume.pixels import valid
 from dicomdock.viewer.loading import COVERED
+from dicomdock.viewer.palettes import colour_node
 
 LPS = np.array((-1.0, -1.0, 1.0))
 """Factors between RAS and LPS, either way."""
@@ -58,7 +59,7 @@ class ShownVolume:
     node : Slicer's node of it.
     shading : the window that was chosen last, before any change by hand.
     table : Slicer's node of its shades of grey, where these are not a straight line; None else.
-    palette : ID of Slicer's node of the colours that it is shown in instead of shades of grey; may be empty.
+    palette : name of the colours that it is shown in (``palettes``); empty for its own shades of grey.
     inverse : low values are shown bright; None for as the volume states.
     alone : it is one image of a series whose other images are not known yet.
     """
@@ -97,7 +98,7 @@ class ShownVolume:
         self.shading = window
         before = display.StartModify()
         display.SetAutoWindowLevel(0)
-        display.SetAndObserveColorNodeID(self.palette or self._colours(curve.shades))
+        display.SetAndObserveColorNodeID(self._colours(curve.shades))
         display.SetWindowLevel(curve.high - curve.low, (curve.high + curve.low) / 2)
         display.EndModify(before)
 
@@ -121,7 +122,7 @@ class ShownVolume:
         if display is None or not self.grey:
             return
         self.inverse = inverse
-        display.SetAndObserveColorNodeID(self.palette or self._colours(curve_of(self.shading).shades))
+        display.SetAndObserveColorNodeID(self._colours(curve_of(self.shading).shades))
 
     def hide_padding(self) -> None:
         """Draw only values from the least to the greatest of the image, where padding lies beyond."""
@@ -146,6 +147,8 @@ class ShownVolume:
 
     def _colours(self, shades: Grey | None) -> str:
         """Return the ID of the colours that the 256 steps of the window are shown in."""
+        if self.palette:
+            return colour_node(self.node.GetScene(), self.palette)
         if shades is None:
             return INVERTED if self.inverted else GREY
         if self.table is None:

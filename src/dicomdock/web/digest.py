@@ -51,6 +51,12 @@ def schemes(challenge: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(scheme for scheme, _ in challenges(challenge)))
 
 
+def error_description(challenge: str) -> str:
+    """Return why a token was refused, in the server's words; empty where it does not say (RFC 6750 §3)."""
+    texts = (values.get("error_description", "") for _, values in challenges(challenge))
+    return " ".join(next(filter(None, texts), "").split())
+
+
 @dataclass(frozen=True)
 class Challenge:
     """What a server asks to be answered.

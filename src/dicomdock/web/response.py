@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -15,13 +14,11 @@ from dicomdock.errors import Cancelled, DicomdockError, WireError
 from dicomdock.web import content_encoding, pool
 from dicomdock.web.content_encoding import CHUNK, STREAM, Bound
 from dicomdock.web.redaction import Redactor
+from dicomdock.web.words import words_of
 
 MAX_READ = 256 << 20  # bytes of an answer that is read as a whole (JSON, rendered images)
 MAX_DISCARDED = 1 << 16  # bytes read of an answer that is only looked at
 EXCERPT = 300  # characters of an answer that go into an error
-_SILENT = re.compile(r"<(style|script)\b", re.IGNORECASE)
-_CLOSING = {name: re.compile(f"</{name}>", re.IGNORECASE) for name in ("style", "script")}
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 LOOKED_AT = 4096  # characters of an answer or a header field that are searched for secrets, and cut further
 
 
@@ -150,9 +147,7 @@ class Response:
         """Return the answer's beginning as a line of text for an error, redacted, and close it."""
         beginning = self._beginning(MAX_DISCARDED)
         self.close()
-        text = without_tags(beginning.decode("utf-8", "replace").replace("\0", ""))  # zeros: UTF-16
-        text = _CONTROL.sub(" ", text)
-        return self.redact(" ".join(text.split())[:LOOKED_AT])[:EXCERPT]
+        return self.redact(words_of(beginning, self.content_type)[:LOOKED_AT])[:EXCERPT]
 
     def _beginning(self, limit: int) -> bytes:
         pieces, count = [], 0
@@ -173,27 +168,3 @@ class Response:
         self.close()
         if isinstance(error, DicomdockError):
             self._redactor.redact_error(error)
-
-
-def without_tags(text: str) -> str:
-    """Return the text of a page, in one pass: tags become blanks, and so does what a page does not show."""
-    pieces: list[str] = []
-    unclosed: set[str] = set()
-    at = 0
-    while (start := text.find("<", at)) >= 0:
-        pieces += (text[at:start], " ")
-        silent = _SILENT.match(text, start)
-        end = -1
-        if silent and (name := silent[1].lower()) not in unclosed:
-            closing = _CLOSING[name].search(text, silent.end())
-            if closing:
-                end = closing.end() - 1
-            else:
-                unclosed.add(name)
-        if end < 0:
-            end = text.find(">", start)
-        if end < 0:
-            at = start
-            break
-        at = end + 1
-    return "".join((*pieces, text[at:]))

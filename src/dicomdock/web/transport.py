@@ -32,7 +32,7 @@ from dicomdock.web import pool
 from dicomdock.web.auth import Auth
 from dicomdock.web.call import Call, seconds_of
 from dicomdock.web.cookies import Cookies
-from dicomdock.web.digest import schemes
+from dicomdock.web.digest import error_description, schemes
 from dicomdock.web.endpoint import Endpoint
 from dicomdock.web.hold import Hold
 from dicomdock.web.options import ConnectionOptions
@@ -394,9 +394,11 @@ class Http:
         excerpt = response.excerpt()
         if status in (401, 403):
             tried = self._auth.describe()
-            offered = schemes(response.headers.get("WWW-Authenticate", "")) if status == 401 else ()
+            challenge = response.headers.get("WWW-Authenticate", "") if status == 401 else ""
+            offered = schemes(challenge)
             asks = f" (it asks for {' or '.join(offered[:5])})" if offered else ""
-            says = f" It says: {excerpt[:120]}" if excerpt and status == 403 else ""
+            said = response.redact(error_description(challenge)) or excerpt
+            says = f" It says: {said[:120]}" if said else ""
             return AuthenticationError(
                 f"{call.subject} was refused by server {server!r} ({status}) with the login tried: {tried}"
                 f"{asks}; {self._remedy}.{says}",

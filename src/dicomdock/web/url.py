@@ -145,8 +145,8 @@ class Url:
         ------
         InvalidInput
             Another scheme than http or https; a user name; control characters; a backslash before the query;
-            a host that is none, or an IP address written in an unusual way (``2130706433``, ``0177.0.0.1``);
-            a port that is none.
+            a host that is none, or an IP address written in an unusual way (``2130706433``, ``0177.0.0.1``,
+            full-width digits); a port that is none.
         """
         text = text.strip(" ")
         if _CONTROL.search(text):
@@ -274,7 +274,8 @@ def _host(text: str, subject: str) -> str:
         raise InvalidInput(f"{subject} has no proper host name.")
     if _NUMBER.match(name.rpartition(".")[2]):
         try:
-            return str(ipaddress.IPv4Address(name))
+            # Digits of other scripts, which browsers take for plain ones, some libraries refuse.
+            return str(ipaddress.IPv4Address(name if text.isascii() else text))
         except ValueError:
             raise InvalidInput(
                 f"{subject} writes an IP address in an unusual way; write it as four decimal numbers."
@@ -289,7 +290,7 @@ def _punycode(host: str) -> str:
     if _AMBIGUOUS & set(host):
         return ""
     try:
-        # Full-width digits and dots become plain ones, so that later checks see what is connected to.
+        # Full-width letters and dots become plain ones, so that later checks see what is connected to.
         return host.encode("idna").decode("ascii").lower()
     except UnicodeError:
         return ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import shutil
 from collections.abc import Callable
@@ -11,10 +13,13 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from dicomdock.archive.storage.backend import Storage
 from dicomdock.archive.storage.journal import Journal
 from dicomdock.archive.storage.local import LocalFolder, disk_errors
+from dicomdock.config.home import make_folders, private_folder
 from dicomdock.errors import ArchiveError, NoSpace
 
 if TYPE_CHECKING:
     from dicomdock.archive.storage.object_store import ObjectStore
+
+log = logging.getLogger(__name__)
 
 # The moments at which a crash leaves different work for recovery; the tests end the process at each of them.
 Moment: TypeAlias = Literal[
@@ -86,9 +91,11 @@ class Files:
     def make(self) -> None:
         """Make the folders that are missing, closed to other users."""
         with disk_errors(f"Opening the archive {self.root}"):
-            # The root first: mkdir gives parents that it makes to everybody, and the index names patients.
             for folder in (self.root, self.folder, self.incoming):
-                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                make_folders(folder)
+        with contextlib.suppress(OSError):  # a folder of the user's that is read-only is read all the same
+            if private_folder(self.root):
+                log.warning("Other users could read the folder %s; they no longer can.", self.root)
         self.reached("open: folders made")
 
     def reached(self, moment: Moment | UploadMoment) -> None:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkstemp
 
+from dicomdock.config.home import make_folders
+
 IN_USE = 900.0  # seconds after its last use in which a copy is not removed: somebody may be about to read it
 GRAIN = 60.0  # seconds; use is noted no finer
 FILLED = 0.9  # of the limit, down to which it is emptied
@@ -65,7 +67,7 @@ class ObjectCache:
 
     def temporary(self) -> Path:
         """Return a new empty file, to be filled and then added."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folders(self.folder)
         descriptor, name = mkstemp(suffix=".part", dir=self.folder)
         os.close(descriptor)
         return Path(name)
@@ -81,11 +83,11 @@ class ObjectCache:
         path = self.path(key)
         os.utime(file, (time.time(), modified))
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folders(path.parent)
             file.replace(path)
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
             self._clear_way(path)
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folders(path.parent)
             file.replace(path)
         with self._lock:
             if self._size is not None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dicomdock.archive.storage.syncing import sync_folders
+from dicomdock.config.home import private
 from dicomdock.config.lock import FileLock, NoLocks
 from dicomdock.config.process_folders import locked_folder
 from dicomdock.errors import ArchiveError
@@ -102,7 +103,7 @@ class Session:
         except IndexError:
             note = self.folder / f"{next(self._numbers)}{NOTE}"
         new = note not in self._sizes
-        with note.open("xb" if new else "r+b") as file:
+        with open(note, "xb" if new else "r+b", opener=private) as file:
             self._sizes[note] = max(self._sizes.get(note, 0), -(-len(data) // PAGE) * PAGE)
             file.write(data.ljust(self._sizes[note], b"\n"))
         if new:

@@ -72,7 +72,8 @@ def auth_for(profile: ServerProfile, secrets: SecretStore, settings: Settings) -
     if secret is None:
         raise AuthenticationError(
             f"No secret is stored for server {profile.name!r} at {profile.origin} ({login}):"
-            " add the server again with its password or token.",
+            " type its password or token again where the server is edited, or with"
+            f" 'dicomdock server login {profile.name}'.",
             server=profile.url,
             login=str(login),
         )

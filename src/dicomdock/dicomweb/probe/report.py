@@ -126,6 +126,9 @@ def consequences(dialect: Dialect) -> tuple[str, ...]:
         f"{', '.join(dialect.match_keys)}.": bool(dialect.match_keys),
         "Wildcards are applied by dicomdock.": not dialect.wildcard,
         "The wildcard ? is applied by dicomdock.": dialect.wildcard and not dialect.question_mark,
+        "Blanks, commas and letters beyond ASCII are asked for by wildcards, and the answers filtered.": (
+            not dialect.encoded_characters
+        ),
         "Several values of a key are asked for one by one.": dialect.value_lists == "none",
         "Several UIDs are asked for one by one.": not dialect.uid_lists,
         "Names are never asked for by sound.": not dialect.fuzzy,

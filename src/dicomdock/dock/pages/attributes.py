@@ -36,7 +36,7 @@ def page(services: Services, visit: Visit) -> None:
     try:
         resource = Resource.parse(visit.query.get("of", ""))
     except InvalidInput as error:
-        with widgets.empty("There is nothing of that name", str(error), testid="missing"):
+        with widgets.empty("There is nothing of that name", str(error), whole=True, testid="missing"):
             widgets.button("All studies", lambda: ui.navigate.to("/"))
         return
     view = AttributesPage(

@@ -45,7 +45,9 @@ def page(services: Services, visit: Visit) -> None:
         status = shown = links.get(number)
         if status is None:
             with widgets.empty(
-                "This link has expired", "Go back to the page that it came from and click it again."
+                "This link has expired",
+                "Go back to the page that it came from and click it again.",
+                whole=True,
             ):
                 widgets.button("All studies", lambda: ui.navigate.to("/"))
         elif status.stage == "asking" and status.question is not None:
@@ -159,7 +161,7 @@ def _answer_button(
 
 
 def _wait() -> None:
-    with widgets.empty("The server is asked for the study", testid="opening"):
+    with widgets.empty("The server is asked for the study", whole=True, testid="opening"):
         ui.spinner(size="28px")
 
 
@@ -211,6 +213,7 @@ def _go_on(status: LinkStatus) -> None:
     with widgets.empty(
         f"{formatting.counted(len(status.studies), 'study', 'studies')} on the way",
         status.message or "They are stored on this computer as they arrive.",
+        whole=True,
         testid="fetching",
     ):
         if len(status.studies) == 1:
@@ -230,7 +233,7 @@ def _ended(links: Links, run: Run, status: LinkStatus) -> None:
             client.open(again.page)
 
     title = "Refused" if status.stage == "refused" else "The study could not be opened"
-    with widgets.empty(title, status.message, testid=status.stage):
+    with widgets.empty(title, status.message, whole=True, testid=status.stage):
         if status.refused is not None:
             widgets.button("Ask again", ask_again, key="a", testid="ask-again")
         widgets.button("All studies", lambda: ui.navigate.to("/"))

@@ -12,5 +12,7 @@ from dicomdock.dock.pages.visit import Visit
 def page(_: Services, visit: Visit) -> None:
     """Build the page."""
     ui.status_code(404)
-    with widgets.empty("There is no such page", f"{visit.path} does not exist.", testid="missing"):
+    with widgets.empty(
+        "There is no such page", f"{visit.path} does not exist.", whole=True, testid="missing"
+    ):
         widgets.button("All studies", lambda: ui.navigate.to("/"), kind="main")

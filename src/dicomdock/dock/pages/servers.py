@@ -8,7 +8,7 @@ from functools import partial
 
 from nicegui import ui
 
-from dicomdock.config.servers import ServerProfile
+from dicomdock.config.servers import Profiles, ServerProfile
 from dicomdock.dicomweb.probe.store_checks import PATIENT
 from dicomdock.dock import widgets
 from dicomdock.dock.bundle import Services
@@ -21,6 +21,8 @@ from dicomdock.dock.services.server_setup import Draft, ServerSetup, Trial
 from dicomdock.dock.services.servers import Servers
 from dicomdock.dock.services.threads import Run
 from dicomdock.errors import DicomdockError
+
+STORED = "Stored already; type only to replace it."
 
 
 def page(services: Services, _: Visit) -> None:
@@ -39,7 +41,7 @@ class ServersPage:
         self._setup = setup
         self._sign_ins = sign_ins
         self._trials: dict[str, Trial] = {}
-        self._shown: tuple[list[ServerProfile], dict[str, Trial]] | None = None  # in the cards
+        self._shown: tuple[Profiles, dict[str, Trial]] | None = None  # in the cards
         with ui.element("div").classes("sheet"):
             with ui.element("div").classes("row-line"):
                 with ui.element("h1"):
@@ -53,7 +55,7 @@ class ServersPage:
 
     async def load(self, _: ServersChanged | None = None) -> None:
         """Show the servers as they are now."""
-        profiles = await self._run(lambda: list(self._servers.profiles()))
+        profiles = await self._run(self._servers.profiles)
         present = (profiles, dict(self._trials))
         if present == self._shown:
             return  # a click on a card that is drawn anew at that moment would be lost
@@ -61,8 +63,8 @@ class ServersPage:
         self._list.clear()
         with self._list:
             for profile in profiles:
-                self._card(profile)
-            if not profiles:
+                self._card(profile, profiles)
+            if not len(profiles):
                 with widgets.empty(
                     "No server yet",
                     "Paste the address of your DICOMweb server, or of its web page; the rest is found.",
@@ -72,7 +74,7 @@ class ServersPage:
                 if not self._form.default_slot.children:
                     self._add()
 
-    def _card(self, profile: ServerProfile) -> None:
+    def _card(self, profile: ServerProfile, known: Profiles) -> None:
         with ui.element("section").classes("panel server") as card:
             card.props["data-testid"] = f"server-{profile.name}"
             card.props["aria-label"] = profile.name
@@ -82,6 +84,8 @@ class ServersPage:
                 ui.label(profile.url).classes("mono muted")
                 login = profile.login
                 ui.label(FORMS[login.kind].title + (f", as {login.user}" if login.user else ""))
+                if len(known) > 1 and profile.name == known.default:
+                    ui.label("default of the command line").classes("muted")
             result = ui.element("div").classes("trial").props('role="status"')
             if (trial := self._trials.get(profile.name)) is not None:
                 with result:
@@ -99,6 +103,12 @@ class ServersPage:
                 if logins.signs_in(profile):
                     self._signing(profile, result)
                 widgets.button("Edit", lambda: self._edit(profile), testid=f"edit-{profile.name}")
+                if profile.name != known.default:
+                    widgets.button(
+                        "Make default",
+                        lambda: self._run(self._servers.use, profile.name),
+                        testid=f"default-{profile.name}",
+                    )
                 widgets.button(
                     "Disconnect", lambda: self._disconnect(profile), testid=f"remove-{profile.name}"
                 )
@@ -161,13 +171,14 @@ class ServersPage:
     def _add(self) -> None:
         self._open_form(ServerProfile("", ""), "")
 
-    def _edit(self, profile: ServerProfile) -> None:
-        self._open_form(profile, profile.name)
+    async def _edit(self, profile: ServerProfile) -> None:
+        lacking = await self._run(self._setup.lacks_secret, profile)
+        self._open_form(profile, profile.name, "None is stored any more." if lacking else STORED)
 
-    def _open_form(self, profile: ServerProfile, replaces: str) -> None:
+    def _open_form(self, profile: ServerProfile, replaces: str, secret: str = "") -> None:
         self._form.clear()
         with self._form:
-            ServerForm(self._run, self._setup, profile, replaces, self._form.clear)
+            ServerForm(self._run, self._setup, profile, replaces, secret, self._form.clear)
 
 
 class ServerForm:
@@ -179,11 +190,18 @@ class ServerForm:
     setup : tests and saves it.
     profile : what the fields show at first.
     replaces : the name of the server that is edited; empty for a new one.
+    secret : what is said of its secret.
     done : closes the form.
     """
 
     def __init__(
-        self, run: Run, setup: ServerSetup, profile: ServerProfile, replaces: str, done: Callable[[], object]
+        self,
+        run: Run,
+        setup: ServerSetup,
+        profile: ServerProfile,
+        replaces: str,
+        secret: str,
+        done: Callable[[], object],
     ) -> None:
         self._run = run
         self._setup = setup
@@ -210,7 +228,7 @@ class ServerForm:
                 'type="password" autocomplete="new-password"'
             )
             if replaces and profile.login.kind != "none":
-                self._secret.props["hint"] = "Stored already; type only to replace it."
+                self._secret.props["hint"] = secret
             self._result = ui.element("div").classes("trial").props('role="status" data-testid="trial"')
             with ui.element("div").classes("row-line"):
                 self._save = widgets.button("Test and save", kind="main", testid="save-server")

@@ -50,6 +50,9 @@ def shell(
         widgets.icon_button("help_outline", "Keys of this page", key="?").props("data-show-keys")
     # NiceGUI's own layout is the "main" landmark around this.
     with ui.element("div").props('id="main" tabindex="-1"').classes(f"page page-{spec.module}"):
+        if not spec.headed:
+            with ui.element("h1").classes("sr-only"):
+                ui.label(spec.title)
         yield Visit(request.url.path, request.path_params, dict(request.query_params), place)
     drawer.build()
 

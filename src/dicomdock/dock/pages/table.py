@@ -22,23 +22,25 @@ class PageSpec:
     title : in the browser's tab, and in the header where the page is named there.
     module : the file below ``dock/pages`` that builds it; imported when it is first visited.
     in_header : the header links to it.
+    headed : its content begins with a heading of its own; else the title is one for screen readers.
     """
 
     path: str
     title: str
     module: str
     in_header: bool = False
+    headed: bool = True
 
 
 PAGES = (
-    PageSpec("/", "Studies", "studies", in_header=True),
-    PageSpec("/work", "My work", "work", in_header=True),
-    PageSpec("/study/{study}", "Study", "study"),
+    PageSpec("/", "Studies", "studies", in_header=True, headed=False),
+    PageSpec("/work", "My work", "work", in_header=True, headed=False),
+    PageSpec("/study/{study}", "Study", "study", headed=False),
     PageSpec("/attributes", "Attributes", "attributes"),
     PageSpec("/link/{number}", "A link", "link"),
     PageSpec("/upload", "Upload", "upload", in_header=True),
     PageSpec("/upload/{batch}", "Upload", "upload_batch"),
-    PageSpec("/transfers", "Transfers", "transfers", in_header=True),
+    PageSpec("/transfers", "Transfers", "transfers", in_header=True, headed=False),
     PageSpec("/servers", "Servers", "servers", in_header=True),
     PageSpec("/settings", "Settings", "settings", in_header=True),
     PageSpec("/{rest:path}", "No such page", "missing"),  # last: it takes what no other does

@@ -65,6 +65,7 @@ def page(services: Services, visit: Visit) -> None:
         with widgets.empty(
             "These files are gone",
             "Files that were not stored are deleted when dicomdock ends. Drop them again.",
+            whole=True,
             testid="batch-gone",
         ):
             widgets.button("Upload", lambda: ui.navigate.to("/upload"), kind="main")

@@ -191,6 +191,14 @@ class ServerSetup:
         if old.login.kind != "none" and (moved or not stored):
             secrets.delete(old.name, old.origin)
 
+    def lacks_secret(self, profile: ServerProfile) -> bool:
+        """Return whether the login of a server needs a secret that is not stored."""
+        from dicomdock.config.secrets import Secrets
+
+        form = FORMS[profile.login.kind]
+        wanted = bool(form.secret) and form.secret_needed
+        return wanted and Secrets(self._settings).get(profile.name, profile.origin) is None
+
     def disconnect(self, name: str) -> Draft:
         """Remove a server and its secret; return what brings both back."""
         from dicomdock.config.secrets import Secrets

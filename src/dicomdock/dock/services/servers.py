@@ -52,6 +52,14 @@ class Servers:
             self._disconnect(profile.name)
         self._events.publish(ServersChanged())
 
+    def use(self, name: str) -> None:
+        """Make a server the one that commands use which name none."""
+        from dicomdock.config.servers import change_profiles
+
+        with self._lock:
+            change_profiles(self._settings, lambda known: known.with_default(name))
+        self._events.publish(ServersChanged())
+
     def remove(self, name: str) -> None:
         """Remove a server from the list, and its secret from the keyring."""
         from dicomdock.config.secrets import Secrets

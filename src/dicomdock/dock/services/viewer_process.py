@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, TypeAlias
 
 from dicomdock import rpc
+from dicomdock.config.home import make_folders, private
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock.services.viewer_template import Process
@@ -194,8 +195,8 @@ class ViewerProcess:
     def _journal(self) -> IO[bytes]:
         """Open the file for what it says; a home that cannot be written is viewed without."""
         try:
-            self._settings.state.mkdir(parents=True, exist_ok=True)
-            return self._log.open("ab")
+            make_folders(self._settings.state)
+            return open(self._log, "ab", opener=private)
         except OSError:
             return Path(os.devnull).open("ab")
 

@@ -101,11 +101,20 @@ def mark(state: State) -> ui.element:
     return made
 
 
-def empty(title: str, text: str = "", *, testid: str = "") -> AbstractContextManager[ui.element]:
-    """Fill a place where nothing is yet; the buttons of the way out go inside the ``with``."""
+def empty(
+    title: str, text: str = "", *, whole: bool = False, testid: str = ""
+) -> AbstractContextManager[ui.element]:
+    """Fill a place where nothing is yet; the buttons of the way out go inside the ``with``.
+
+    Parameters
+    ----------
+    whole : the page has nothing else, so that the title is its heading.
+    """
     box = ui.element("div").classes("empty").props('role="status"')
     with box:
-        ui.label(title).classes("empty-title")
+        words = ui.label(title).classes("empty-title")
+        if whole:
+            words.props('role="heading" aria-level="1"')
         if text:
             ui.label(text).classes("empty-text")
         doors = ui.element("div").classes("doors")

@@ -19,7 +19,7 @@ from dicomdock.imaging.attributes import first, integer, items, number, numbers,
 from dicomdock.imaging.dataset import reading
 from dicomdock.imaging.geometry.plane import PixelFormat, Plane, Vector
 from dicomdock.imaging.geometry.projection import orientation_of, side_of
-from dicomdock.imaging.geometry.siemens import is_mosaic, mosaic_of, tiles
+from dicomdock.imaging.geometry.siemens import is_mosaic, tiles
 from dicomdock.imaging.geometry.split_keys import split_keys_of
 from dicomdock.imaging.geometry.windows import is_inverse, windows_of
 from dicomdock.imaging.suv import UPTAKE_UNITS, suv_type_of
@@ -40,6 +40,8 @@ WHOLE_SLIDE = (
 )
 _NO_UNITS = ("", "US", "SUV")
 """Rescale Types that state no unit: unspecified, and a word that says neither which SUV nor of what."""
+
+_MOSAICS = "The images are mosaics of slices in one instance, which cannot be divided."
 
 MAX_BITS = 64
 """Bits Allocated are at most this, for double floating point (PS3.3 §C.7.6.3.1)."""
@@ -97,14 +99,15 @@ def planes_of(header: Dataset) -> list[Plane]:
         side=side_of(header),
     )
     groups = items(header, "PerFrameFunctionalGroupsSequence")
+    if is_mosaic(header) and (groups or frames > 1):
+        base = replace(base, remark=_MOSAICS)
     if groups:
         return _enhanced(header, base, groups[:frames])
     base = _described(base, [header], text(header, "ImageType"), header)
     if frames == 1:
-        whole = _placed(replace(base, remark="") if is_mosaic(header) else base, header, header, header)
-        mosaic = mosaic_of(header) if is_mosaic(header) else None
-        slices = tiles(whole, header, mosaic) if mosaic is not None else []
-        return slices or [_placed(base, header, header, header)]
+        whole = _placed(base, header, header, header)
+        slices, why_none = tiles(whole, header) if is_mosaic(header) else ([whole], "")
+        return slices or [_placed(replace(base, remark=why_none), header, header, header)]
     return _classic(header, base, frames, sop_class)
 
 
@@ -142,7 +145,8 @@ def _pixels(header: Dataset, sop_class: str) -> PixelFormat:
         slope=dose or 1.0,
         floating=floating,
         inverse=is_inverse(header),
-        units=text(header, "DoseUnits") if dose else "",
+        units=text(header, "DoseUnits").upper() if dose else "",
+        dose_type=text(header, "DoseType").upper() if dose else "",
     )
 
 
@@ -199,9 +203,8 @@ def _described(plane: Plane, places: Sequence[Dataset | None], image_type: str, 
     pixels = replace(pixels, padding=_padding(header, pixels))
     windows = next((seen for place in places if (seen := windows_of(place, header))), ())
     kinds = image_type.upper().split("\\")
-    remark = "The image is a mosaic of slices, and does not state of how many." if "MOSAIC" in kinds else ""
     localizer = any(word in ("LOCALIZER", "SCOUT") for word in kinds[2:])
-    return replace(plane, pixels=pixels, windows=windows, localizer=localizer, remark=remark)
+    return replace(plane, pixels=pixels, windows=windows, localizer=localizer)
 
 
 def _rescale_fault(places: Sequence[Dataset | None]) -> tuple[str, bool]:

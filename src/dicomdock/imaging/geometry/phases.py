@@ -38,20 +38,20 @@ def phases_of(planes: list[Plane]) -> list[tuple[dict[str, object], list[Plane]]
         # tear slices apart that belong together; one that leaves the crowd as it is tells nothing.
         if 1 < len(groups) <= most and max(_most(group, places) for group in groups.values()) < most:
             found = []
-            order = _acquired if name in ACQUIRED else _by_value
-            for value in sorted(groups, key=lambda value: order(value, groups[value])):
+            for value in sorted(groups, key=_by_value):
                 for phase, group in phases_of(groups[value]):
                     named = {name: value, **phase} if value is not None else phase
                     found.append((named, group))
-            return found
+            # Only now: volumes of one b-value or direction need not have been acquired one after the other.
+            return sorted(found, key=lambda one: _acquired(one[1])) if name in ACQUIRED else found
     return _by_rank(planes, places)
 
 
-def _by_value(value: object, _planes: Sequence[Plane]) -> tuple[object, ...]:
+def _by_value(value: object) -> tuple[object, ...]:
     return value is None, _sortable(value)
 
 
-def _acquired(_value: object, planes: Sequence[Plane]) -> tuple[object, ...]:
+def _acquired(planes: Sequence[Plane]) -> tuple[object, ...]:
     """Order volumes as they were acquired: by time where all state one, then by instance and frame."""
     first = min(planes, key=lambda plane: (plane.number, plane.instance, plane.frame))
     times = [_sortable(first.split_keys.get(name, "")) for name in ("TemporalPosition", "AcquisitionTime")]

@@ -32,6 +32,7 @@ class PixelFormat:
     floating : Float or Double Float Pixel Data.
     units : of the values after the rescale, as the header names them (``HU``, ``BQML``); may be empty.
     suv_type : which Standardized Uptake Value they are (``BW``, ``LBM``...); empty where they are none.
+    dose_type : Dose Type (3004,0004) of a dose; empty of other values.
     inverse : low values are shown bright.
     padding : least and greatest value, after the rescale, of pixels that are not part of the image; None
         where there are none.
@@ -49,6 +50,7 @@ class PixelFormat:
     floating: bool = False
     units: str = ""
     suv_type: str = ""
+    dose_type: str = ""
     inverse: bool = False
     padding: tuple[float, float] | None = None
 

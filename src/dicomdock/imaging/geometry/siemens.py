@@ -23,6 +23,7 @@ MOST_TAGS, MOST_ITEMS = 1000, 1000  # of a CSA header; a damaged one claims any 
 MOST_TILES = 1024
 
 _MOSAIC = "MOSAIC"
+_UNCOUNTED = "The image is a mosaic of slices, and does not state of how many."
 _TAG = struct.Struct("<64si4s3i")
 _ITEM = struct.Struct("<4i")
 
@@ -70,8 +71,8 @@ def mosaic_of(header: Dataset) -> Mosaic | None:
     )
 
 
-def tiles(plane: Plane, header: Dataset, mosaic: Mosaic) -> list[Plane]:
-    """Return the slices of a mosaic as planes; none where its header is not that of one.
+def tiles(plane: Plane, header: Dataset) -> tuple[list[Plane], str]:
+    """Return the slices of a mosaic as planes; or none, and why, as a sentence.
 
     The position that the header states is that of a mosaic whose centre is the first slice's.
 
@@ -79,15 +80,18 @@ def tiles(plane: Plane, header: Dataset, mosaic: Mosaic) -> list[Plane]:
     ----------
     plane : the whole image, with its position.
     """
+    mosaic = mosaic_of(header)
+    if mosaic is None:
+        return [], _UNCOUNTED
     rows, columns = plane.rows // mosaic.side, plane.columns // mosaic.side
+    if rows * mosaic.side != plane.rows or columns * mosaic.side != plane.columns:
+        size = f"{plane.columns} x {plane.rows} pixels"
+        return [], f"The image is a mosaic of {mosaic.count} slices, into which its {size} cannot be divided."
+    if not plane.placed:
+        return [], plane.remark or "The image is a mosaic of slices, and does not state where they lie."
     step = number(header, "SpacingBetweenSlices") or number(header, "SliceThickness")
-    if (
-        not plane.placed
-        or not step
-        or rows * mosaic.side != plane.rows
-        or columns * mosaic.side != plane.columns
-    ):
-        return []
+    if not step:
+        return [], "The image is a mosaic of slices, and does not state how far apart they lie."
     assert plane.origin is not None and plane.spacing is not None
     assert plane.along_row is not None and plane.along_column is not None
     normal = cross(plane.along_row, plane.along_column)
@@ -115,7 +119,7 @@ def tiles(plane: Plane, header: Dataset, mosaic: Mosaic) -> list[Plane]:
                 delay=mosaic.times[at] if at < len(mosaic.times) else None,
             )
         )
-    return found
+    return found, ""
 
 
 def csa_header(header: Dataset) -> Mapping[str, tuple[str, ...]]:

@@ -38,7 +38,14 @@ ATTENUATION = Code("112031", "DCM", "Attenuation Coefficient")
 INTENSITY = Code("110852", "DCM", "MR signal intensity")
 UPTAKE = Code("126400", "DCM", "Standardized Uptake Value")
 ACTIVITY = Code("110821", "DCM", "Nuclear Medicine Tomographic Activity")
-DOSE = Code("128513", "DCM", "Absorbed Dose")
+DOSES = {
+    "PHYSICAL": Code("128513", "DCM", "Absorbed Dose"),
+    "EFFECTIVE": Code("EFFECTIVE_DOSE", "99DICOMDOCK", "Dose corrected for biological effect"),
+    "ERROR": Code("DOSE_DIFFERENCE", "99DICOMDOCK", "Difference of planned from desired dose"),
+}
+"""By Dose Type (3004,0004), PS3.3 §C.8.8.3. The equivalent and effective doses that PS3.16 has codes for are
+quantities of radiation protection."""
+
 PIXEL_VALUE = Code("PIXEL_VALUE", "99DICOMDOCK", "Pixel value")
 """Of images whose values have no quantity in the standard: photographs, ultrasound, secondary capture."""
 
@@ -312,7 +319,7 @@ def quantity_of(volume: Volume) -> tuple[Code, Code]:
     if volume.units in _EMISSION:
         return ACTIVITY, _EMISSION[volume.units]
     if volume.units == "GY":
-        return DOSE, Code("Gy", "UCUM", "Gray")
+        return DOSES.get(volume.dose_type, PIXEL_VALUE), Code("Gy", "UCUM", "Gray")
     return (INTENSITY if volume.modality == "MR" else PIXEL_VALUE), NO_UNITS
 
 

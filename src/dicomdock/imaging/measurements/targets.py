@@ -100,7 +100,7 @@ class Targets:
     def from_baseline(self) -> list[float | None]:
         """Change of the sum since the first time point, in percent."""
         sums = self.sums
-        return [None, *(_change(one, sums[0]) for one in sums[1:])]
+        return [_change(one, sums[0]) if at else None for at, one in enumerate(sums)]
 
     @property
     def from_nadir(self) -> list[float | None]:
@@ -109,11 +109,10 @@ class Targets:
         None where a sum before is missing: the smallest is not known then.
         """
         sums = self.sums
-        found: list[float | None] = [None]
-        for at in range(1, len(sums)):
-            before = sums[:at]
-            known = [one for one in before if one is not None]
-            found.append(_change(sums[at], min(known) if len(known) == len(before) else None))
+        found: list[float | None] = []
+        for at, now in enumerate(sums):
+            known = [one for one in sums[:at] if one is not None]
+            found.append(_change(now, min(known)) if at and len(known) == at else None)
         return found
 
     @property

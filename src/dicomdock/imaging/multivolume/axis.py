@@ -83,7 +83,7 @@ def members_of(plans: Sequence[VolumePlan]) -> Members:
             groups.append([plan])
     chosen = max(groups, key=len, default=[])
     if len(chosen) < 2:
-        raise GeometryError("The series holds no several volumes on one grid: nothing changes in it.")
+        raise GeometryError("The series does not hold several volumes on one grid.")
     left = len(plans) - len(chosen)
     remarks = [] if not left else [f"{left} volumes of the series lie on another grid and are left out."]
     found = _stated(chosen) or _timed(chosen)

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from dicomdock.errors import GeometryError
-from dicomdock.imaging.attributes import first, integer, items, number, numbers, text
+from dicomdock.imaging.attributes import integer, items, number, numbers, text
 from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.references import references_of
@@ -95,14 +95,13 @@ def read_structures(
     regions = items(dataset, "StructureSetROISequence")
     if not regions:
         raise GeometryError("The structure set has no regions.", [uid])
-    contours: dict[int | None, list[Dataset]] = defaultdict(list)
-    for item in items(dataset, "ROIContourSequence"):
-        contours[integer(item, "ReferencedROINumber")].append(item)
+    contours = _contours_of(dataset)
     observed = {
         integer(item, "ReferencedROINumber"): item for item in items(dataset, "RTROIObservationsSequence")
     }
+    frames = {text(roi, "ReferencedFrameOfReferenceUID") for roi in regions} - {""}
     images = _Images(frame_of_reference, instances, _frames_of(dataset, instances))
-    reader = _Reader(geometry, images)
+    reader = _Reader(geometry, images, several=len(frames) > 1)
     segments = []
     for at, roi in enumerate(regions, 1):
         number = integer(roi, "ROINumber")
@@ -114,7 +113,6 @@ def read_structures(
     remarks = [*reader.remarks(), *_misnumbered(regions, contours)]
     if instances and (lost := [one for one in named if one not in instances]):
         remarks.append(f"The structure set refers to {len(lost)} images that are not in the series.")
-    frames = {text(roi, "ReferencedFrameOfReferenceUID") for roi in regions} - {""}
     return Segmentation(
         geometry,
         tuple(segments),
@@ -125,6 +123,45 @@ def read_structures(
         text(dataset, "StructureSetName") or text(dataset, "StructureSetLabel"),
         tuple(remarks),
     )
+
+
+def contours_on(dataset: Dataset, frame_of_reference: str = "", instances: Collection[str] = ()) -> int:
+    """Return how many contours of a structure set were drawn on these images; without them, how many it has.
+
+    Parameters
+    ----------
+    frame_of_reference, instances : of the images, as for ``read_structures``.
+    """
+    contours = _contours_of(dataset)
+    images = _Images(frame_of_reference, instances, _frames_of(dataset, instances))
+    return sum(
+        len(items(item, "ContourSequence"))
+        for roi in items(dataset, "StructureSetROISequence")
+        if (drawn := contours.get(integer(roi, "ROINumber")))
+        and images.holds(text(roi, "ReferencedFrameOfReferenceUID"), drawn)
+        for item in drawn
+    )
+
+
+def images_of_contours(dataset: Dataset) -> tuple[str, ...]:
+    """Return the SOP Instance UIDs of the images that contours name, the first of each region first."""
+    named: list[list[str]] = [
+        [
+            text(image, "ReferencedSOPInstanceUID")
+            for contour in items(roi, "ContourSequence")
+            for image in items(contour, "ContourImageSequence")
+        ]
+        for roi in items(dataset, "ROIContourSequence")
+    ]
+    firsts = [uids[0] for uids in named if uids]
+    return tuple(dict.fromkeys([*firsts, *(uid for uids in named for uid in uids)]))
+
+
+def _contours_of(dataset: Dataset) -> dict[int | None, list[Dataset]]:
+    contours: dict[int | None, list[Dataset]] = defaultdict(list)
+    for item in items(dataset, "ROIContourSequence"):
+        contours[integer(item, "ReferencedROINumber")].append(item)
+    return contours
 
 
 def _misnumbered(
@@ -149,13 +186,7 @@ def _drawn_on(dataset: Dataset) -> tuple[str, tuple[str, ...]]:
     """Return the series and instances that it was drawn on; by its contours where it names no series."""
     for series, instances in references_of(dataset).items():
         return series, instances
-    named: dict[str, None] = {}
-    for roi in items(dataset, "ROIContourSequence"):
-        for contour in items(roi, "ContourSequence"):
-            image = first(contour, "ContourImageSequence")
-            if image is not None:
-                named[text(image, "ReferencedSOPInstanceUID")] = None
-    return "", tuple(named)
+    return "", images_of_contours(dataset)
 
 
 def _frames_of(dataset: Dataset, instances: Collection[str]) -> frozenset[str]:
@@ -201,18 +232,22 @@ class _Images:
 class _Reader:
     """Turns contours into masks and counts what it has to leave out."""
 
-    def __init__(self, geometry: VolumeGeometry, images: _Images) -> None:
+    def __init__(self, geometry: VolumeGeometry, images: _Images, *, several: bool) -> None:
         self.geometry = geometry
         self.images = images
+        self.several = several  # frames of reference in the structure set
         self.open = self.across = self.beyond = self.broken = self.between = 0
         self.moved = self.not_moved = self.untyped = 0
         self.foreign: list[str] = []
+        self.frameless: list[str] = []
         self.relabelled: list[str] = []
         self.nested: list[str] = []
         self.mixed: list[str] = []
         self.sparse: list[str] = []
         self.shifted: list[str] = []
+        self.reaching: list[str] = []
         self.empty: list[str] = []
+        self.undrawn: list[str] = []
 
     def mask(self, label: str, frame: str, drawn: Sequence[Dataset]) -> Mask:
         if not self.images.holds(frame, drawn):
@@ -220,6 +255,8 @@ class _Reader:
             return EMPTY
         if frame and self.images.frame_of_reference not in ("", frame):
             self.relabelled.append(label)
+        if not frame and self.several:
+            self.frameless.append(label)
         contours = sorted(self._placed(drawn), key=lambda contour: contour.level)
         if len({contour.xor for contour in contours}) > 1:
             self.mixed.append(label)
@@ -230,9 +267,20 @@ class _Reader:
         if chosen and all(abs(one.level - k) > FAR for k, found in chosen.items() for one in found):
             self.shifted.append(label)
         mask = Mask.of_slices({k: self._filled(found, label) for k, found in chosen.items()})
-        if not mask.array.size and any(items(item, "ContourSequence") for item in drawn):
+        if not any(items(item, "ContourSequence") for item in drawn):
+            self.undrawn.append(label)
+        elif not mask.array.size:
             self.empty.append(label)
+        elif any(self._reaches_beyond(one) for found in chosen.values() for one in found):
+            self.reaching.append(label)
         return mask
+
+    def _reaches_beyond(self, contour: Contour) -> bool:
+        """Return whether a contour encloses more than a pixel beyond the rows and columns of the images."""
+        last = np.array(self.geometry.shape[1:]) - 0.5
+        return bool(
+            (contour.points.min(axis=0) < -1.5).any() or (contour.points.max(axis=0) > last + 1).any()
+        )
 
     def _nearest(self, contours: Sequence[Contour]) -> dict[int, list[Contour]]:
         """Return the contours that each slice takes: of every piece the plane nearest to its centre."""
@@ -313,6 +361,7 @@ class _Reader:
         )
         named = (
             (self.foreign, "drawn in another frame of reference than the images; left out"),
+            (self.frameless, "of no stated frame of reference, where others have different ones; check them"),
             (
                 self.relabelled,
                 "in another frame of reference than the images they refer to; check that they fit",
@@ -324,7 +373,9 @@ class _Reader:
             (self.mixed, "with both CLOSED_PLANAR and CLOSEDPLANAR_XOR contours, which are united"),
             (self.sparse, "with contours farther apart than the slices; those between are empty"),
             (self.shifted, "drawn between the slices, of which the nearest are filled"),
+            (self.reaching, "that reach beyond the images, where they are cut"),
             (self.empty, "without voxels on the images"),
+            (self.undrawn, "without contours"),
         )
         found = [f"{count} contours {why}; they are left out." for count, why in counted if count]
         if self.moved:

@@ -53,6 +53,8 @@ class Volume:
     suv_type : which Standardized Uptake Value the values are; empty where they are none.
     padding : least and greatest value of voxels that are not part of the image; None where there are none.
         Where the slopes of slices give it several values, the least of them stands for all.
+    dose_type : Dose Type (3004,0004) of a dose: ``PHYSICAL``, ``EFFECTIVE`` or ``ERROR``; empty where the
+        values are none.
     """
 
     array: Array
@@ -69,6 +71,7 @@ class Volume:
     modality: str = ""
     suv_type: str = ""
     padding: tuple[float, float] | None = None
+    dose_type: str = ""
 
     def __post_init__(self) -> None:
         if self.array.shape[:3] != self.geometry.shape or self.array.ndim > 4:
@@ -213,6 +216,7 @@ def _described(plan: VolumePlan, array: Array) -> Volume:
         plan.modality,
         plan.lead.pixels.suv_type,
         padding,
+        plan.lead.pixels.dose_type,
     )
 
 

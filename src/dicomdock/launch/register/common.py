@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
-from dicomdock.config.home import write_private
+from dicomdock.config.home import make_folders, write_private
 from dicomdock.config.settings import Settings
 from dicomdock.config.toml_file import JsonFile, Table
 from dicomdock.errors import LaunchError
@@ -104,7 +104,7 @@ def write_file(file: Path, text: str, *, mode: int) -> None:
         It cannot be written.
     """
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(file.parent)
         write_private(file, text.encode(), mode=mode)
     except OSError as error:
         raise _unwritable(file, error) from error
@@ -169,6 +169,7 @@ def run_command(command: Sequence[str], text: str = "") -> tuple[int, str]:
             errors="replace",
             timeout=_TIME,
             check=False,
+            umask=0o077,  # of the desktop's lists, which programs that others could choose are named in
         )
     except FileNotFoundError:
         return 127, f"{command[0]} is not installed"

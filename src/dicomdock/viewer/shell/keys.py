@@ -19,6 +19,8 @@ HELP = (
     ("1 to 9, 0", "window presets, automatic window"),
     ("i", "inverted: low values bright"),
     ("t, m", "turn by 90 degrees, mirror"),
+    ("right click, Menu", "menu of the view"),
+    ("v", "magnifier at the mouse, on or off"),
     ("double click", "one view alone, all views again"),
     ("r", "fit the pictures into the views"),
     ("Shift+R", "everything as it was opened: window, zoom, planes"),
@@ -80,8 +82,7 @@ def bindings(station: Any) -> dict[str, Callable[[], Any]]:
 
     def measure(kind: str) -> Callable[[], None]:
         def begin() -> None:
-            shell.tool = "measure"
-            station.measuring.place(kind)
+            station.measure(kind)
 
         return begin
 
@@ -116,6 +117,7 @@ def bindings(station: Any) -> dict[str, Callable[[], Any]]:
         "c": toggle(views.state, views.state.name.crosshair),
         "h": toggle(views.state, views.state.name.words_shown),
         " ": toggle(station.cine.state, station.cine.state.name.playing),
+        "v": toggle(station.shell, station.shell.name.glass),
         "?": toggle(station.shell, station.shell.name.help_open),
         "s": panel("series"),
         "w": panel("window"),

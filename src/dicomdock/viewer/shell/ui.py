@@ -31,6 +31,7 @@ from dicomdock.viewer.features.volume.ui import volume_panel
 from dicomdock.viewer.features.window.ui import window_panel
 from dicomdock.viewer.page_state import names_of
 from dicomdock.viewer.shell.keys import HELP
+from dicomdock.viewer.shell.menu import view_menu
 from dicomdock.viewer.shell.state import ShellState
 from dicomdock.viewer.shell.widgets import TOOL, bar_button, button, shown
 
@@ -117,6 +118,7 @@ def build(station: Any) -> None:
     ):
         html.H1(shown(SERIES.empty_title))
         html.P(shown(SERIES.empty_words))
+    view_menu(server)
     missing_line(server)
     send_dialog(server)
     leaving_dialog(server)

@@ -25,6 +25,7 @@
           if (canvas.height !== image.height) canvas.height = image.height;
           canvas.getContext("2d").drawImage(image, 0, 0);
           image.close();
+          window.dispatchEvent(new Event("dicomdock-drawn"));
           shown.dataset.drawn = meta.state;
           if (!(Number(shown.dataset.state) >= meta.state)) shown.dataset.state = meta.state;
         }
@@ -215,10 +216,11 @@
     mark(null);
   });
 
-  // A dialog takes the focus, keeps it, and gives it back.
+  // A dialog or menu takes the focus, keeps it, and gives it back.
+  const TAKES = "[role=dialog], [role=menu]";
   let before = null;
   new MutationObserver(() => {
-    const dialog = document.querySelector("[role=dialog]");
+    const dialog = document.querySelector(TAKES);
     if (dialog && !dialog.contains(document.activeElement)) {
       before = before || document.activeElement;
       (dialog.querySelector(".btn.main:not(:disabled)") || dialog.querySelector("button"))?.focus();
@@ -228,7 +230,7 @@
     }
   }).observe(document.documentElement, { childList: true, subtree: true });
   window.addEventListener("keydown", (event) => {
-    const dialog = document.querySelector("[role=dialog]");
+    const dialog = document.querySelector(TAKES);
     if (event.key !== "Tab" || !dialog) return;
     const stops = [...dialog.querySelectorAll("button, input, select, a[href]")].filter((one) => !one.disabled && one.offsetParent);
     const last = event.shiftKey ? stops[0] : stops[stops.length - 1];
@@ -318,6 +320,13 @@
     save(name, base64, type) {
       const bytes = Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
       window.trame.utils.download(name, bytes, type);
+    },
+    copy(base64) {
+      const bytes = Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
+      const said = (done) => window.trame.trigger("copied", [done]);
+      // Some browsers have no clipboard for pictures.
+      Promise.resolve().then(() => navigator.clipboard.write([new ClipboardItem({ "image/png": new Blob([bytes], { type: "image/png" }) })]))
+        .then(() => said(true), () => said(false));
     },
     // The colours of the page: "auto", "light" or "dark".
     wear(theme) { document.documentElement.dataset.theme = theme; },

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
+from dicomdock.config.home import make_folders, private
 from dicomdock.dock.services.archive import LocalArchive
 from dicomdock.dock.services.events import ArchiveChanged, Events, UploadChanged
 from dicomdock.dock.services.threads import Run
@@ -97,7 +98,7 @@ class Uploads:
         from dicomdock.archive.storage.local import disk_errors
 
         with disk_errors("Receiving files"):
-            return path.open("xb")
+            return open(path, "xb", opener=private)
 
     def _put(self, file: BinaryIO, block: bytes) -> None:
         from dicomdock.archive.storage.local import disk_errors
@@ -113,7 +114,7 @@ class Uploads:
     def _new(self) -> str:
         key = secrets.token_urlsafe(12)
         folder = self._folder / key
-        folder.mkdir(parents=True, mode=0o700)
+        make_folders(folder)
         with self._lock:
             self._batches[key] = Batch(key, folder)
             old = [batch for batch in self._batches.values() if batch.stage != "storing"]

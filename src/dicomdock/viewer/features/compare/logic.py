@@ -60,8 +60,10 @@ class CompareLogic:
         series: SeriesLogic,
         views: Views,
         registrations: Registrations,
+        palette_of: Callable[[str], str],
         notifications: Notifications,
     ) -> None:
+        self._palette_of = palette_of  # colours of a series, by its UID
         self.registrations = registrations
         self.app, self.series, self.views, self.notifications = app, series, views, notifications
         self.state = PageState(server.state, CompareState)
@@ -80,7 +82,7 @@ class CompareLogic:
             {
                 name.linked: self._linked,
                 name.zoomed: lambda _: self.follow(AXIAL),
-                name.windowed: self.same_window,
+                name.windowed: self.look_alike,
                 name.compare_view: lambda _: self._say_chosen(),
             }
         )
@@ -123,11 +125,11 @@ class CompareLogic:
         def allocated(loaded: Loaded) -> None:
             before, place.shown = place.shown, add_volume(self.app, loaded.volume, series.name)
             place.shown.alone = loaded.provisional
-            place.shown.set_window(loaded.volume.window())
+            place.shown.set_window(loaded.first_window())
             self.views.view(tag)
             self.views.show(place.shown, [tag])
             self.views.describe(study, series.name, [tag])
-            self.same_window()
+            self.look_alike()
             if before is not None:
                 before.remove(self.app)
             if tag == OTHER:
@@ -139,9 +141,9 @@ class CompareLogic:
             place.loaded = loaded
             if loaded.uptake.volume is not None:
                 self._show_displayed(tag)
-            place.shown.set_window(place.shown.volume.window())
+            place.shown.set_window(loaded.first_window())
             place.shown.changed()
-            self.same_window()
+            self.look_alike()
             self.follow(AXIAL)
             self.views.refresh_text()
             self._use_suv_type()  # it may be another by now
@@ -189,7 +191,7 @@ class CompareLogic:
             self._show_displayed(tag)
             assert place.shown is not None
             place.shown.set_window(place.shown.volume.window())
-            self.same_window()
+            self.look_alike()
             self.views.refresh_text()
 
     def _in_study(self, study: Study) -> bool:
@@ -265,15 +267,20 @@ class CompareLogic:
             if linked and place.shown is not None and here is not None and there is not None:
                 place.offset = there.get_slice_value() - here.get_slice_value()
 
-    def same_window(self, *_: Any) -> None:
-        """Show the other series by the window of the first one."""
-        shown = self.series.shown
-        if not self.state.data.windowed or shown is None or not shown.grey:
-            return
+    def look_alike(self, *_: Any) -> None:
+        """Show the other series in their own colours, or in the window and the colours of the first one."""
+        first = self.series.shown
+        alike = first if self.state.data.windowed and first is not None and first.grey else None
         for place in self._beside.values():
             other = place.shown
-            if other is not None and other.grey and other.window != shown.window:
-                other.set_window(shown.window)
+            if other is None or not other.grey or place.chosen is None:
+                continue
+            window = other.window if alike is None else alike.window
+            palette = self._palette_of(place.chosen[1].uid) if alike is None else alike.palette
+            inverse = None if alike is None else alike.inverted
+            if (window, palette, inverse) != (other.window, other.palette, other.inverse):
+                other.palette, other.inverse = palette, inverse
+                other.set_window(window)
                 self.views.refresh_text()
 
     def _layout_chosen(self, layout: str) -> None:

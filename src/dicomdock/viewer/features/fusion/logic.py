@@ -17,7 +17,7 @@ from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.features.views.logic import Views
 from dicomdock.viewer.loading import Events, Loaded, Loader
 from dicomdock.viewer.page_state import PageState
-from dicomdock.viewer.palettes import HOT_IRON, colour_node
+from dicomdock.viewer.palettes import HOT_IRON
 from dicomdock.viewer.registrations import Registrations
 from dicomdock.viewer.scene import ShownVolume, add_volume, matrix_of
 from dicomdock.viewer.study import Series
@@ -331,7 +331,7 @@ class FusionLogic:
 
     def _colour(self) -> None:
         if self._over is not None:
-            self._over.palette = colour_node(self.app.scene, self.state.data.fusion_colours or HOT_IRON)
+            self._over.palette = self.state.data.fusion_colours or HOT_IRON
             self._over.set_window(self._over.window)
 
     def _changed(self, *_: Any) -> None:

@@ -28,6 +28,7 @@ LINE, ANGLE, CURVE, POINTS = (
     f"vtkMRMLMarkups{name}Node" for name in ("Line", "Angle", "ClosedCurve", "Fiducial")
 )
 HEAD = 0.15  # of an arrow's length that its head takes
+MOST_IN_PICTURE = 3  # numbers of a measurement that are written beside it
 PARALLEL = 1e-3  # sine up to which two directions are one
 
 Point = Any
@@ -84,6 +85,16 @@ KINDS = {
     "arrow": Kind("Arrow", "Drag from the tip; then type its text.", ((LINE, 2),)),
 }
 """By the names under which the page and what is autosaved have them."""
+
+
+def picture_text(one: Measurement) -> str:
+    """Return what stands beside a measurement in the picture: its name and its first numbers.
+
+    A single number stands in the line of the name, so that texts of neighbours have room.
+    """
+    if len(one.values) == 1:
+        return f"{one.label}  {one.values[0].amount}"
+    return "\n".join((one.label, *(value.words for value in one.values[:MOST_IN_PICTURE])))
 
 
 def measured(

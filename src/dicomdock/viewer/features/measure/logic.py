@@ -35,6 +35,7 @@ from dicomdock.viewer.features.measure.kinds import (
     in_stack,
     measured,
     on_pixels,
+    picture_text,
     placed,
 )
 from dicomdock.viewer.features.measure.nodes import Drawn
@@ -49,7 +50,6 @@ from dicomdock.viewer.study import newest, read_instance
 
 AUTOSAVE_SECONDS = 3.0  # between two autosaves
 MOST_STEPS = 50  # that can be undone
-MOST_IN_PICTURE = 3  # numbers of a measurement that are written beside it
 
 
 @dataclass(frozen=True)
@@ -469,7 +469,7 @@ class MeasuringLogic:
         for node_id, one in self.values():
             drawn = self._drawn.get(node_id)
             if drawn is not None:
-                drawn.write(_in_picture(one))
+                drawn.write(picture_text(one))
             words = self._row_words(node_id, one)
             rows.append(MeasurementRow(node_id, one.label, drawn is not None, words, _is_shown(drawn)))
         with self.state as data:
@@ -498,13 +498,6 @@ class MeasuringLogic:
 
 def _is_shown(drawn: Drawn | None) -> bool:
     return drawn is not None and drawn.shown
-
-
-def _in_picture(one: Measurement) -> list[str]:
-    """Return the numbers that stand in the picture: of a region the first ones, size, mean and deviation."""
-    if len(one.values) == 1:
-        return [one.values[0].amount]
-    return [value.words for value in one.values[:MOST_IN_PICTURE]]
 
 
 def _indices(at: Any) -> Any:

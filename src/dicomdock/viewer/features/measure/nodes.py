@@ -76,13 +76,13 @@ class Drawn:
         """Call it otherwise."""
         self.name = name
 
-    def write(self, lines: Sequence[str]) -> None:
-        """Write its name and some numbers beside its first part."""
+    def write(self, words: str) -> None:
+        """Write a text beside its first part."""
         self._putting = True
         for node in self.nodes:
             last = node.GetNumberOfControlPoints() - 1
             for at in range(last + 1):
-                text = "\n".join((self.name, *lines)) if node is self.nodes[0] and at == last else ""
+                text = words if node is self.nodes[0] and at == last else ""
                 if node.GetNthControlPointLabel(at) != text:
                     node.SetNthControlPointLabel(at, text)
         self._putting = False

@@ -259,8 +259,7 @@ class PresentationLogic:
         if applied is None or shown is None or loaded is None:
             return
         shown.inverse = None
-        windows = shown.volume.windows
-        shown.set_window(windows[0] if windows else self.series.guess_window(loaded))
+        shown.set_window(loaded.first_window())
 
     def _forget(self) -> None:
         """Drop what belongs to images that are not shown any more."""

@@ -133,7 +133,7 @@ class SeriesLogic:
             if self._dirty and self.loaded is not None and self.shown is not None:
                 self._dirty = False
                 if not self.shown.volume.windows and not self._user_window:
-                    self.shown.set_window(self.guess_window(self.loaded))
+                    self.shown.set_window(self.loaded.guess_window())
                 self.shown.changed()
                 with self.state:
                     self._show_arrival()
@@ -286,8 +286,7 @@ class SeriesLogic:
         assert self.series is not None and self.study is not None
         before, self.shown = self.shown, shown
         shown.alone = loaded.provisional
-        windows = shown.volume.windows
-        shown.set_window(windows[0] if windows else self.guess_window(loaded))
+        shown.set_window(loaded.first_window())
         with self.state as data:
             data.kind_3d = loaded.volume.spatial
             data.empty_title = data.empty_words = ""
@@ -325,7 +324,7 @@ class SeriesLogic:
             self._show(loaded, add_volume(self.app, straight, self.series.name), refit=refit)
         assert self.shown is not None
         if not self.shown.volume.windows and (in_uptake or not self._user_window):
-            self.shown.set_window(self.guess_window(loaded))
+            self.shown.set_window(loaded.guess_window())
         self.shown.changed()
         with self.state as data:
             data.complete = loaded.complete
@@ -387,14 +386,6 @@ class SeriesLogic:
     def window_touched(self) -> None:
         """The user chose a window himself; arrival does not change it any more."""
         self._user_window = True
-
-    def guess_window(self, loaded: Loaded) -> Window:
-        """Return the window that nearly all values lie in that have arrived."""
-        there = sorted(loaded.filled)
-        if not there:
-            return loaded.volume.window()
-        some = loaded.displayed.array[there[:: max(1, len(there) // 12)]]
-        return loaded.displayed.window_over(some)
 
     def _show_arrival(self) -> None:
         loaded = self.loaded

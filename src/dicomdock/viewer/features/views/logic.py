@@ -13,6 +13,7 @@ from trame_slicer.core import LayoutManager
 
 from dicomdock.imaging.geometry import Plane, Window
 from dicomdock.imaging.geometry.projection import opposite
+from dicomdock.imaging.presentation import curve_of
 from dicomdock.viewer.engine import leave_out_other_slices, remote_views
 from dicomdock.viewer.features.layout.layouts import (
     AXIAL,
@@ -32,12 +33,14 @@ from dicomdock.viewer.features.views.planes import arranged, letters, plane_show
 from dicomdock.viewer.features.views.state import SliceViewState, ViewsState
 from dicomdock.viewer.features.views.ui import slice_overlay, threed_overlay
 from dicomdock.viewer.page_state import A_TURN, PageState
+from dicomdock.viewer.palettes import gradient
 from dicomdock.viewer.scene import LPS, ShownVolume, array_of, matrix_of
 from dicomdock.viewer.study import Study
 
 WINDOW_MODE = vtkMRMLWindowLevelWidget.GetInteractionNodeAdjustWindowLevelModeAttributeName()
 WARM_SIZE = (600, 400)  # pixels, about what a view will have
 ON_THEIR_WAY = "One image; the others are on their way"
+LEAST_DRAG = 2.0  # pixels of a drag for one slice
 SAME_SCALE = 0.01  # part that the size of a fitted picture may differ by and still be the fitted one
 
 
@@ -299,6 +302,19 @@ class Views:
             at, count = self._places.place(view)
             self._places.go(view, min(max(at + steps, 0), count - 1))
 
+    def _scroll(self, tag: str, up: float) -> float:
+        """Go as many slices on as a drag of so many pixels asks for; return how many of these it took.
+
+        A drag over the whole height of a view goes from the first slice to the last one.
+        """
+        view = self.view(tag)
+        _, count = self._places.place(view)
+        each = max(LEAST_DRAG, float(view.get_view_node().GetDimensions()[1]) / count)  # pixels a slice
+        steps = int(up / each)
+        if steps:
+            self.step(tag, steps)
+        return steps * each
+
     def play_on(self, tag: str) -> None:
         """Go one slice on, and from the last one to the first."""
         view = self.app.view_manager.get_view(tag)
@@ -355,7 +371,7 @@ class Views:
         }
         node.SetAttribute(WINDOW_MODE, "Rectangle" if does == "region" else "Adjust")
         node.SetCurrentInteractionMode(modes.get(does, vtkMRMLInteractionNode.ViewTransform))
-        self._remote.drag_picture(does, self.slices())
+        self._remote.drag_picture(does, self.slices(), self._scroll if does == "scroll" else None)
 
     def _left_chosen(self, _: str) -> None:
         if self._interaction == "window":
@@ -507,6 +523,12 @@ class Views:
                 text.br = "\n".join(
                     window_text(one.window, one.unit) for one in self._layers(tag) if one.grey
                 )
+                if shown.palette:
+                    curve = curve_of(shown.window)
+                    text.palette = gradient(shown.palette)
+                    text.highest, text.lowest = (
+                        f"{value:.4g} {shown.unit}".rstrip() for value in (curve.high, curve.low)
+                    )
                 if spatial:
                     across, up = matrix[:3, 0], matrix[:3, 1]
                     text.right, text.left = letters(across), letters(-across)

@@ -21,7 +21,8 @@ class ViewsState:
     slab : thickness in mm, 0 for none; ``slab_kind`` is ``max``, ``min`` or ``mean``.
     aligned : slices lie along the images' own planes.
     threed_note : what the 3D view is doing.
-    left : what a drag with the left button does: ``window``, fit it to a ``region``, ``move``, ``zoom``.
+    left : what a drag with the left button does: ``window``, fit it to a ``region``, ``move``, ``zoom``,
+        ``scroll``.
     lines : each slice view shows where the others cut it.
     """
 
@@ -46,6 +47,8 @@ class SliceViewState:
     at : the slice that is shown, from 0, of ``count``.
     arrival : CSS gradient of the slices that have arrived; empty when all have.
     tl, tr, bl, br : text in the corners.
+    palette : the colours of its values as a gradient of CSS, the least value below; empty for shades of grey.
+    highest, lowest : the values at the ends of the palette, as text.
     left, right, top, bottom : letters of the patient's directions at the edges.
     written : number of the scene's state that the text is of, as of when the page asked last.
     """
@@ -57,6 +60,9 @@ class SliceViewState:
     tr: str = ""
     bl: str = ""
     br: str = ""
+    palette: str = ""
+    highest: str = ""
+    lowest: str = ""
     left: str = ""
     right: str = ""
     top: str = ""

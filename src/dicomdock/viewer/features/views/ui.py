@@ -7,17 +7,16 @@ from typing import Any
 from trame.widgets import html
 from trame_vuetify.widgets.vuetify3 import VIcon
 
-from dicomdock.viewer.features.layout.layouts import BESIDE, NAMES
+from dicomdock.viewer.features.layout.layouts import NAMES
 from dicomdock.viewer.features.segments.state import SegmentsState
 from dicomdock.viewer.features.series.state import SeriesState
 from dicomdock.viewer.features.views.state import SliceViewState, ViewsState
 from dicomdock.viewer.features.volume.state import VolumeState
-from dicomdock.viewer.features.window.state import WindowState
 from dicomdock.viewer.page_state import names_of
 from dicomdock.viewer.shell.widgets import shown
 
 SHOW_3D = "SegmentEditorState__segment_display__SegmentDisplayState__show_3d"  # trame-slicer's
-SEGMENTS, WINDOW = names_of(SegmentsState), names_of(WindowState)
+SEGMENTS = names_of(SegmentsState)
 VIEWS, SERIES, VOLUME = names_of(ViewsState), names_of(SeriesState), names_of(VolumeState)
 
 
@@ -31,13 +30,12 @@ def slice_overlay(server: Any, view_id: str, _view: Any) -> None:
             html.Div(shown(text), classes=f"corner {corner}", v_show=VIEWS.words_shown)
         for edge, letters in edges.items():
             html.Div(shown(letters), classes=f"edge {edge}", v_show=VIEWS.words_shown)
-        if view_id not in BESIDE:
-            with html.Div(
-                classes="colours", v_show=WINDOW.colour_bar, raw_attrs=[f'data-testid="colour-bar-{view_id}"']
-            ):
-                html.Div(shown(WINDOW.bar_high))
-                html.Div(classes="strip", style=(f"{{ backgroundImage: {WINDOW.colour_bar} }}",))
-                html.Div(shown(WINDOW.bar_low))
+        with html.Div(
+            classes="colours", v_show=view.palette, raw_attrs=[f'data-testid="colour-bar-{view_id}"']
+        ):
+            html.Div(shown(view.highest))
+            html.Div(classes="strip", style=(f"{{ backgroundImage: {view.palette} }}",))
+            html.Div(shown(view.lowest))
         html.Div(
             classes="corner value", v_show=VIEWS.words_shown
         )  # written by viewer.js, shown where the mouse is

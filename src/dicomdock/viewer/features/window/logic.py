@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dicomdock.imaging.geometry import Window
-from dicomdock.imaging.presentation import curve_of
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.features.window.state import WindowState
 from dicomdock.viewer.page_state import PageState
-from dicomdock.viewer.palettes import GREY, colour_node, gradient
+from dicomdock.viewer.palettes import GREY
 from dicomdock.viewer.uptake import SUV_WINDOWS
 
 # Usual windows of CT in HU, as radiology workstations offer them.
@@ -62,7 +61,7 @@ class WindowLogic:
         """Apply the window that nearly all values lie in."""
         loaded, shown = self.series.loaded, self.series.shown
         if loaded is not None and shown is not None and shown.grey:
-            self._apply(self.series.guess_window(loaded))
+            self._apply(loaded.guess_window())
 
     def reset(self) -> None:
         """Apply the window that the series was opened with."""
@@ -99,13 +98,17 @@ class WindowLogic:
         shown, series = self.series.shown, self.series.series
         if shown is None or series is None:
             return
-        name = self._colours.get(series.uid, GREY) if shown.grey else GREY
-        palette = "" if name == GREY else colour_node(self.series.app.scene, name)
+        palette = self.palette_of(series.uid) if shown.grey else ""
         if palette != shown.palette:
             shown.palette = palette
             shown.set_window(shown.window)
         with self.state as data:
-            data.colours, data.colour_bar = name, "" if name == GREY else gradient(name)
+            data.colours = palette or GREY
+
+    def palette_of(self, series: str) -> str:
+        """Return the name of the colours that a series is shown in; empty for shades of grey."""
+        name = self._colours.get(series, GREY)
+        return "" if name == GREY else name
 
     def _apply(self, window: Window) -> None:
         if self.series.shown is not None:
@@ -139,10 +142,6 @@ class WindowLogic:
             data.window_width, data.window_centre = window.stated
             data.window_unit = shown.unit
             data.inverted, data.grey = shown.inverted, shown.grey
-            curve = curve_of(window)
-            data.bar_high, data.bar_low = (
-                f"{value:.4g} {shown.unit}".rstrip() for value in (curve.high, curve.low)
-            )
         for callback in self.on_window:
             callback()
         self.series.views.refresh_text()

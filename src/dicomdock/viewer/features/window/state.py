@@ -18,8 +18,6 @@ class WindowState:
     inverted : low values are shown bright.
     grey : it has values that have a window, and no colours.
     colours : name of the colour table that values are shown in, one of ``palettes``.
-    colour_bar : the table as a gradient of CSS, the least value below; empty for shades of grey.
-    bar_high, bar_low : the values at its ends, as text.
     window_width, window_centre : in ``window_unit``, which is empty where none is stated.
     """
 
@@ -29,9 +27,6 @@ class WindowState:
     grey: bool = False
     colours: str = GREY
     palettes: list[str] = field(default_factory=lambda: list(NAMES))
-    colour_bar: str = ""
-    bar_high: str = ""
-    bar_low: str = ""
     window_width: float = 1.0
     window_centre: float = 0.0
     window_unit: str = ""

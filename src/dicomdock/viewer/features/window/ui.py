@@ -13,6 +13,7 @@ from dicomdock.viewer.features.series.suv_types import suv_types
 from dicomdock.viewer.features.views.state import ViewsState
 from dicomdock.viewer.features.window.state import WindowState
 from dicomdock.viewer.page_state import names_of
+from dicomdock.viewer.palettes import GREY
 from dicomdock.viewer.shell.widgets import (
     TYPED,
     button,
@@ -29,6 +30,7 @@ LEFT = (
     ("window", "Window", "Sideways for width, up and down for centre."),
     ("region", "Window of a region", "Drag over a region; the window is fitted to its values."),
     ("zoom", "Zoom", "Up and down; the right button does it at any time (z)."),
+    ("scroll", "Scroll", "Up for one slice on, down for one back, as the wheel does."),
     ("move", "Move", "The middle button does it at any time (g)."),
 )
 
@@ -64,9 +66,9 @@ def window_panel(server: Any) -> None:
         window_fields(WINDOW.window_width, WINDOW.window_centre, WINDOW.window_unit, control.set_window)
         with html.Div(v_show=WINDOW.grey):
             select_colours(WINDOW.colours, WINDOW.palettes, "Colours of the series", "colours")
-            with html.Div(v_show=f"!{WINDOW.colour_bar}"):
+            with html.Div(v_show=f"{WINDOW.colours} === '{GREY}'"):
                 checkbox(WINDOW.inverted, "Inverted: low values bright (i)")
-            html.P("Colours are for viewing only and are not saved.", v_show=WINDOW.colour_bar)
+            html.P("Colours are for viewing only and are not saved.", v_show=f"{WINDOW.colours} !== '{GREY}'")
         suv_types(f"{SERIES.series_list}.some(s => s.uid === {SERIES.series_uid} && s.modality === 'PT')")
         html.H3("Slab")
         with html.Label():
