@@ -13,15 +13,17 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, Final, cast
 
 from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from dicomdock.dicom.deflate_guard import check_inflated, max_inflated, too_large
+from dicomdock.dicom.part10 import walk
 from dicomdock.errors import WireError
 
 READ_ERRORS: Final = (
@@ -89,10 +91,35 @@ def guarded(file: BinaryIO) -> BinaryIO:
     return cast(BinaryIO, _Guarded(file))
 
 
-def read_file(file: BinaryIO, **options: Any) -> Dataset:
-    """Read a file with ``dcmread``, also one whose Specific Character Set has the VR of a number or of bytes.
+class _Renamed:
+    """A file in which some VRs are others.
 
-    pydicom ends at such an element; dcmtk and others pass it, and its value is text all the same.
+    Parameters
+    ----------
+    vrs : where they stand in the file, and what they are read as.
+    """
+
+    def __init__(self, file: BinaryIO, vrs: Sequence[tuple[int, bytes]]) -> None:
+        self._file = file
+        self._letters = {at + n: vr[n] for at, vr in vrs for n in (0, 1)}
+
+    def read(self, size: int | None = -1) -> bytes:
+        start = self._file.tell()
+        read = bytearray(self._file.read(-1 if size is None else size))
+        for at, letter in self._letters.items():
+            if start <= at < start + len(read):
+                read[at - start] = letter
+        return bytes(read)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._file, name)
+
+
+def read_file(file: BinaryIO, **options: Any) -> Dataset:
+    """Read a file with ``dcmread``, also behind elements at which it ends and dcmtk and others read on.
+
+    These are elements of a VR that does not exist, and a Specific Character Set with the VR of a number or of
+    bytes, whose value is text all the same.
 
     Parameters
     ----------
@@ -100,7 +127,21 @@ def read_file(file: BinaryIO, **options: Any) -> Dataset:
     """
     start = file.tell()
     try:
-        return dcmread(guarded(file), **options)
+        read = dcmread(guarded(file), **options)
+        if not _ended_early(read, file):
+            return read
+        position = file.tell()
+        file.seek(start)
+        data = file.read()
+        header = None
+        with suppress(WireError):
+            header = walk(data, len(data))
+        if header is None or not header.odd_vrs:
+            file.seek(position)
+            return read
+        file.seek(start)
+        renamed = _Renamed(file, [(start + at, vr) for at, vr in header.odd_vrs])
+        return dcmread(guarded(cast(BinaryIO, renamed)), **{**options, "defer_size": None})
     except READ_ERRORS:
         file.seek(start)
         head = file.read(_HEAD)
@@ -112,6 +153,23 @@ def read_file(file: BinaryIO, **options: Any) -> Dataset:
         read = dcmread(guarded(repaired), **{**options, "defer_size": None})
         file.seek(start + repaired.tell())
         return read
+
+
+def _ended_early(read: Dataset, file: BinaryIO) -> bool:
+    """Return whether pydicom may have taken all that follows an element for its value.
+
+    So it does where a VR does not exist: it takes two bytes of length and two of the value for the length. It
+    is then the last element, or passed over beyond the end of the file.
+    """
+    here = file.tell()
+    end = file.seek(0, io.SEEK_END)
+    file.seek(here)
+    if here > end:
+        return True
+    last = next(reversed(list(read.keys())), None)
+    element = None if last is None else read.get_item(last, keep_deferred=True)
+    implicit, _ = read.original_encoding
+    return isinstance(element, RawDataElement) and element.VR is None and not implicit
 
 
 def read_dataset(

@@ -71,6 +71,7 @@ class ElementReader:
         "_size",
         "_wanted",
         "obstacle",
+        "odd_vrs",
     )
 
     def __init__(
@@ -89,6 +90,8 @@ class ElementReader:
         self._at, self._before, self._pixels = 0, 0, False
         self.obstacle = ""
         """What ends the reading of pydicom before the end of the data set; empty for nothing."""
+        self.odd_vrs: list[tuple[int, bytes]] = []
+        """Where VRs stand that do not exist, and VRs with which pydicom reads on behind them."""
 
     def data_set(self, position: int) -> int:
         """Collect the wanted elements and follow the rest to the end; return the number of trailing bytes."""
@@ -244,7 +247,7 @@ class ElementReader:
             if found[2] != UNDEFINED and self.is_plausible(found[1] + found[2], tag, True):
                 # pydicom takes what has no two capital letters as Implicit VR.
                 if not (vr.isalpha() and vr.isupper()) and found != (b"", position + 8, length):
-                    self._meet(tag, "has a VR that does not exist")
+                    self.odd_vrs.append((position + 4, found[0] or _short_vr(tag)))
                 return key, *found
         if long == UNDEFINED:
             return key, b"UN", position + 12, long
@@ -420,6 +423,14 @@ def _is_known(tag: int) -> bool:
     from pydicom.datadict import dictionary_has_tag
 
     return dictionary_has_tag(tag)
+
+
+def _short_vr(tag: int) -> bytes:
+    """Return the VR of an attribute, if it is one with two bytes of length; else LO."""
+    from pydicom.datadict import dictionary_has_tag, dictionary_VR
+
+    vr = dictionary_VR(tag)[:2].encode() if dictionary_has_tag(tag) else b"LO"  # [:2]: it may be "US or SS"
+    return vr if vr in SHORT_VRS else b"LO"
 
 
 def _is_padding(data: Buffer, position: int, size: int) -> bool:

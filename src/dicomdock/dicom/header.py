@@ -62,8 +62,9 @@ class Header:
     transfer_syntax : UID; empty where the file does not state it.
     byteorder : of binary values.
     trailing : bytes behind the end of the data set.
-    obstacle : what ends the reading of pydicom before the end of the data set, such as ``(0019,1001) has a VR
-        that does not exist``; may be empty.
+    obstacle : what ends the reading of pydicom before the end of the data set, such as ``(FFFE,E00D) stands
+        in no sequence``; may be empty.
+    odd_vrs : where in the file VRs stand that do not exist, and what each is to be read as.
     """
 
     raw: Raw
@@ -72,6 +73,7 @@ class Header:
     byteorder: str = "little"
     trailing: int = 0
     obstacle: str = ""
+    odd_vrs: Sequence[tuple[int, bytes]] = ()
 
     def uid(self, tag: int) -> str:
         """Return a UID without its padding, empty where there is none."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import BinaryIO, Final
 
@@ -172,19 +172,19 @@ def walk(data: Buffer, size: int, wanted: Wanted = IDENTITY) -> Header | None:
     raw: dict[int, bytes] = {}
     items: list[Raw] = []
     try:
-        syntax, byteorder, trailing, obstacle = _walk(data, size, wanted, raw, items)
+        facts = _walk(data, size, wanted, raw, items)
     except Beyond:
         return None
     except Cut as error:
         raise WireError(f"The DICOM file is cut off {error}.") from None
     except Malformed as error:
         raise WireError(f"The DICOM file cannot be read: {error}.") from None
-    return Header(raw, items, syntax, byteorder, trailing, obstacle)
+    return Header(raw, items, *facts)
 
 
 def _walk(
     data: Buffer, size: int, wanted: Wanted, raw: dict[int, bytes], items: list[Raw], *, partial: bool = False
-) -> tuple[str, str, int, str]:
+) -> tuple[str, str, int, str, Sequence[tuple[int, bytes]]]:
     """Read the facts of a ``Header`` from its transfer syntax on; the values go to the collections."""
     meta: dict[int, bytes] = {}
     start = _meta(data, size, meta)
@@ -206,7 +206,10 @@ def _walk(
     form = _form(data, start, size, syntax)
     reader = ElementReader(data, size, form, wanted, raw, items)
     trailing = reader.data_set(start)
-    return syntax, "big" if form.big else "little", trailing + behind, reader.obstacle
+    obstacle, odd_vrs = reader.obstacle, reader.odd_vrs
+    if odd_vrs and syntax in DEFLATED:  # they stand nowhere in the file
+        obstacle, odd_vrs = obstacle or "An element has a VR that does not exist", []
+    return syntax, "big" if form.big else "little", trailing + behind, obstacle, odd_vrs
 
 
 def _meta(data: Buffer, size: int, found: dict[int, bytes]) -> int:
