@@ -167,7 +167,7 @@ def _ended_early(read: Dataset, file: BinaryIO) -> bool:
     if here > end:
         return True
     last = next(reversed(list(read.keys())), None)
-    element = None if last is None else read.get_item(last, keep_deferred=True)
+    element: object = None if last is None else read.get_item(last, keep_deferred=True)
     implicit, _ = read.original_encoding
     return isinstance(element, RawDataElement) and element.VR is None and not implicit
 
