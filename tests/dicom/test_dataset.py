@@ -11,7 +11,8 @@ import numpy as np
 import pydicom
 import pytest
 
-from dicomdock.dicom.dataset import READ_ERRORS, read_dataset
+from dicomdock.dicom.dataset import read_dataset
+from dicomdock.dicom.read_errors import READ_ERRORS
 from tests.builders import charset_written_as
 from tests.conftest import unavailable
 

@@ -35,11 +35,12 @@ from pydicom.uid import (
 from dicomdock.archive.index.attributes import INSTANCE_KEYWORDS, SERIES_KEYWORDS, STUDY_KEYWORDS, WANTED
 from dicomdock.archive.index.mapping import instance_row, series_row, study_row
 from dicomdock.dicom import part10
-from dicomdock.dicom.dataset import READ_ERRORS, read_dataset
+from dicomdock.dicom.dataset import read_dataset
 from dicomdock.dicom.element_encoding import LONG_VRS
 from dicomdock.dicom.element_reader import PIXEL_TAGS
 from dicomdock.dicom.header import MAX_ITEMS, Header
 from dicomdock.dicom.part10 import HEAD, identify, identify_file, looks_like_dicom, read_header, walk
+from dicomdock.dicom.read_errors import READ_ERRORS
 from dicomdock.errors import WireError
 from tests.builders import composite, ct_series, deflated_with_zeros, made, multiframe
 from tests.conftest import shared_data, unavailable

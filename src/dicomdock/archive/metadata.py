@@ -14,11 +14,12 @@ from pathlib import Path
 
 from dicomdock.archive.index.attributes import WANTED
 from dicomdock.archive.storage.local import mapped
-from dicomdock.dicom.dataset import quiet, read_dataset
+from dicomdock.dicom.dataset import read_dataset
 from dicomdock.dicom.dictionary import tag_of, vr_of
 from dicomdock.dicom.header import CHARSET
 from dicomdock.dicom.json_model import DicomJson, JsonValue, from_dataset, json_values, text
 from dicomdock.dicom.part10 import walk
+from dicomdock.dicom.read_errors import quiet
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicom.uid import UID_KEYWORDS
 from dicomdock.errors import WireError

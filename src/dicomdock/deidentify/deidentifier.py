@@ -35,7 +35,8 @@ from dicomdock.deidentify.report import Change
 from dicomdock.deidentify.rules import Rules
 from dicomdock.deidentify.tables import tables
 from dicomdock.deidentify.walk import Walk
-from dicomdock.dicom.dataset import READ_ERRORS, quiet, read_dataset
+from dicomdock.dicom.dataset import read_dataset
+from dicomdock.dicom.read_errors import READ_ERRORS, quiet
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import MissingDependency, WireError
 from dicomdock.version import __version__

@@ -18,7 +18,7 @@ def decode_text(value: bytes, vr: str, charset: bytes) -> str:
     from pydicom.charset import convert_encodings, decode_bytes
     from pydicom.valuerep import TEXT_VR_DELIMS, PersonName
 
-    from dicomdock.dicom.dataset import READ_ERRORS, quiet
+    from dicomdock.dicom.read_errors import READ_ERRORS, quiet
 
     terms = usable_terms(charset.decode("ascii", "replace").strip("\0 ").split("\\"))
     if not any(terms):

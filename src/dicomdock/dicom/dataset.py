@@ -1,4 +1,4 @@
-"""Read data sets with pydicom: bounded, without its warnings, and with one list of what it may raise.
+"""Read data sets with pydicom: bounded, without its warnings, and behind what it ends at.
 
 References
 ----------
@@ -9,56 +9,24 @@ from __future__ import annotations
 
 import io
 import re
-import struct
-import threading
-import warnings
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, BinaryIO, Final, cast
 
 from pydicom import dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from dicomdock.dicom.deflate_guard import check_inflated, max_inflated, too_large
 from dicomdock.dicom.part10 import walk
+from dicomdock.dicom.read_errors import READ_ERRORS, quiet
 from dicomdock.errors import WireError
-
-READ_ERRORS: Final = (
-    InvalidDicomError,
-    BytesLengthException,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    EOFError,
-    OSError,
-    RuntimeError,
-    ArithmeticError,
-    AssertionError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-)
-"""What pydicom and its decoders raise over bytes that are not what they claim, often only on use."""
 
 _HEAD: Final = 1 << 16  # bytes that hold Specific Character Set, one of the first elements
 _ODD_CHARSET: Final = re.compile(
     rb"(?:\x08\x00\x05\x00|\x00\x08\x00\x05)(?:(?P<short>AT|FD|FL|SL|SS|UL|US)|OB|OD|OF|OL|OV|OW|SV|UV)"
 )
 """Specific Character Set in either byte order with a VR that is not text; it has a short or long length."""
-
-_QUIET = threading.RLock()  # the filter of warnings belongs to the whole process
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Suppress pydicom's warnings about what is only passed on; one thread at a time."""
-    with _QUIET, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 class _Guarded:

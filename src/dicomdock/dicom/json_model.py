@@ -264,7 +264,7 @@ def from_dataset(
     charset : Specific Character Set of the data set that this is an item of.
     signed : Pixel Representation of that data set is 1, which some VRs depend on.
     """
-    from dicomdock.dicom.dataset import READ_ERRORS
+    from dicomdock.dicom.read_errors import READ_ERRORS
 
     if len(dataset) == 0:  # an item of eight bytes, of which a file can hold very many
         return {}

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.valuerep import DSdecimal, DSfloat
 
-from dicomdock.dicom.dataset import READ_ERRORS
+from dicomdock.dicom.read_errors import READ_ERRORS
 
 
 def numbers(dataset: Dataset | None, keyword: str, count: int | None = None) -> tuple[float, ...] | None:

@@ -10,7 +10,8 @@ from typing import BinaryIO, TypeAlias
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from dicomdock.dicom.dataset import READ_ERRORS, read_file
+from dicomdock.dicom.dataset import read_file
+from dicomdock.dicom.read_errors import READ_ERRORS
 from dicomdock.errors import DicomdockError, GeometryError, WireError
 
 Instance: TypeAlias = Dataset | bytes | BinaryIO

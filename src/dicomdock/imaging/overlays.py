@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
-from dicomdock.dicom.dataset import READ_ERRORS
+from dicomdock.dicom.read_errors import READ_ERRORS
 from dicomdock.imaging.attributes import integer
 from dicomdock.imaging.codecs import Array
 

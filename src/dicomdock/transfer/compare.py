@@ -92,7 +92,8 @@ def same_data_set(first: IO[bytes], second: IO[bytes]) -> bool:
     ----------
     PS3.5 §6.2 (padding), §7.2 (group length), §7.3 (byte order); PS3.10 §7.1, §7.2 (trailing padding).
     """
-    from dicomdock.dicom.dataset import READ_ERRORS, quiet, read_dataset
+    from dicomdock.dicom.dataset import read_dataset
+    from dicomdock.dicom.read_errors import READ_ERRORS, quiet
     from dicomdock.imaging.codecs import pixel_array
 
     first.seek(0)

@@ -25,8 +25,8 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from dicomdock.archive import Archive, ArchivedInstance
-from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.dicom.json_model import DicomJson
+from dicomdock.dicom.read_errors import READ_ERRORS
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError, GeometryError
 from dicomdock.imaging.attributes import text

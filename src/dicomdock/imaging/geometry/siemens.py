@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from pydicom.dataset import Dataset
 
-from dicomdock.dicom.dataset import READ_ERRORS
+from dicomdock.dicom.read_errors import READ_ERRORS
 from dicomdock.imaging.attributes import number, private, texts
 from dicomdock.imaging.geometry.plane import Plane, cross
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from pydicom.dataset import Dataset
 
-from dicomdock.dicom.dataset import READ_ERRORS
+from dicomdock.dicom.read_errors import READ_ERRORS
 from dicomdock.imaging.attributes import number, numbers, private, text
 from dicomdock.imaging.geometry.siemens import diffusion_of
 

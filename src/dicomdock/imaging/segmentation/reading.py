@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 
-from dicomdock.dicom.dataset import READ_ERRORS
+from dicomdock.dicom.read_errors import READ_ERRORS
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import first, integer, items, numbers, text
 from dicomdock.imaging.authoring import NOT_AUTHORIZED, contributors_of, undrafted

@@ -17,7 +17,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.valuerep import DA, DT, TM
 
-from dicomdock.dicom.dataset import READ_ERRORS
+from dicomdock.dicom.read_errors import READ_ERRORS
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import items, number, private, text
 from dicomdock.imaging.statistics.body import BODIES, NAMES, body_size

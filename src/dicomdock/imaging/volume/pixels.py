@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import UID
 
-from dicomdock.dicom.dataset import READ_ERRORS
+from dicomdock.dicom.read_errors import READ_ERRORS
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import first, integer, text
 from dicomdock.imaging.codecs import RETIRED_JPEG, iter_pixels, pixel_array

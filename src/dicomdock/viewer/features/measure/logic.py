@@ -12,7 +12,7 @@ import slicer
 
 from dicomdock.api.tool_points import LabelledPoint
 from dicomdock.config.settings import Settings
-from dicomdock.dicom.dataset import READ_ERRORS
+from dicomdock.dicom.read_errors import READ_ERRORS
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError, GeometryError
 from dicomdock.imaging.formats.csv_text import csv_of

@@ -17,7 +17,7 @@ from trame_slicer.segmentation import (
 from dicomdock import rpc
 from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
-from dicomdock.dicom.dataset import READ_ERRORS
+from dicomdock.dicom.read_errors import READ_ERRORS
 from dicomdock.errors import DicomdockError
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.references import references_of

@@ -8,7 +8,7 @@ import asyncio
 from typing import Any
 
 from dicomdock.archive import Archive
-from dicomdock.dicom.dataset import READ_ERRORS
+from dicomdock.dicom.read_errors import READ_ERRORS
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DamagedInstances, DicomdockError
 from dicomdock.imaging.references import references_of
