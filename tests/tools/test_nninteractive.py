@@ -227,6 +227,7 @@ BOX = {"ran_prediction": True, "bbox": [[0, 1]] * 3}
         (packed((1,), b"V1000000000"), {}, "does not answer as"),
         (packed((-1, -(1 << 40)), b"uint8"), {}, "does not answer as"),
     ],
+    ids=["long", "packed", "claims much", "claims large values", "claims less than nothing"],
 )
 def test_an_answer_is_bounded_before_it_is_read_or_unpacked(settings, body, headers, why):
     with region_growing() as (server, growing):
