@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import distributed
 import numpy as np
 import pytest
+from distributed.comm.core import CommClosedError
 
 from dicomdock import Archive, archive
 from dicomdock.cohort.cluster import Cluster
 from dicomdock.cohort.folder import Cohorts
+from dicomdock.cohort.state import Outcome
 from dicomdock.cohort.table import Item
 from dicomdock.config.servers import ServerProfile, load_profiles
 from dicomdock.config.settings import Settings
@@ -111,3 +115,27 @@ def test_workers_and_the_scheduler_are_killed_and_the_numbers_are_the_same(case,
     assert {one.resource: one.result for one in rest.outcomes} == numbers
     with pytest.raises(Unreachable, match="No Dask scheduler"):
         Cluster("tcp://127.0.0.1:1")
+
+
+def test_a_worker_that_ends_as_work_begins_or_ends_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dask raises what the connection to it raised, after it has asked every worker."""
+
+    def asked_of_all(change: Callable[..., object]) -> Callable[..., object]:
+        def changed(*args: object, **options: object) -> object:
+            change(*args, **options)
+            raise CommClosedError("in <TCP (closed)>: Stream is closed")
+
+        return changed
+
+    for name in ("register_plugin", "unregister_worker_plugin"):
+        monkeypatch.setattr(distributed.Client, name, asked_of_all(getattr(distributed.Client, name)))
+    with (
+        distributed.LocalCluster(processes=False, n_workers=1, dashboard_address=None) as local,
+        Cluster(local.scheduler_address) as cluster,
+    ):
+        outcomes = list(cluster.run(partial(nullcontext, done), [Item(one) for one in SERIES[:3]], {}))
+    assert {one.resource: one.state for one in outcomes} == dict.fromkeys(SERIES[:3], "done")
+
+
+def done(item: Item) -> Outcome:
+    return Outcome(item.resource, "done")

@@ -10,10 +10,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import CancelledError
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import Any, TypeAlias
 
 import distributed
+from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
 from dicomdock.cohort.engine import Line, Work, timed
@@ -94,7 +95,8 @@ class Cluster:
         line = Line(items, limits)
         waiting: dict[str, Item] = {}
         running = distributed.as_completed(loop=self._client.loop)
-        self._client.register_plugin(_Plugin(name, opener), name=name)
+        with suppress(CommClosedError):  # a worker that ends at this moment is not missed
+            self._client.register_plugin(_Plugin(name, opener), name=name)
         try:
             while True:
                 while len(waiting) < self.workers and (item := line.next()) is not None:
@@ -161,7 +163,8 @@ class Cluster:
 
     def _end(self, name: str) -> None:
         if self._client.status == "running":
-            self._client.unregister_worker_plugin(name)
+            with suppress(CommClosedError):  # likewise; what was done is done
+                self._client.unregister_worker_plugin(name)
 
 
 def _do(name: str, item: Item) -> Outcome:
