@@ -6,12 +6,13 @@ import errno
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from dicomdock.config import process_folders
-from dicomdock.config.process_folders import work_folder
+from dicomdock.config.process_folders import LOCK, abandoned, remove_folder, work_folder
 
 HOLDS = """
 import sys
@@ -71,3 +72,26 @@ def test_a_file_system_without_locks_has_folders_too(state, monkeypatch):
     with work_folder(state, "store-") as first, work_folder(state, "store-") as second:
         assert first != second and first.exists()
     assert not list(state.iterdir())
+
+
+@pytest.mark.parametrize("removed", range(4))
+def test_a_folder_whose_removal_was_killed_is_removed_by_the_next(state, monkeypatch, removed):
+    """Without its lock it would look like one that is just being made, and stay for a minute."""
+    folder = state / "store-x"
+    folder.mkdir(parents=True)
+    for name in ("1.places", LOCK, "9.places"):
+        (folder / name).touch()
+    unlink, left = os.unlink, iter(range(removed))
+
+    def killed(*path: object, **options: object) -> None:
+        if next(left, None) is None:
+            raise SystemExit
+        unlink(*path, **options)
+
+    monkeypatch.setattr(os, "unlink", killed)
+    with suppress(SystemExit):
+        remove_folder(folder)
+    monkeypatch.undo()
+    with abandoned(state, "store-"):
+        pass
+    assert not folder.exists() or not any(folder.iterdir())

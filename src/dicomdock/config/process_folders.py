@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from dicomdock.config.home import make_folders
@@ -44,6 +44,17 @@ def locked_folder(parent: Path, prefix: str) -> tuple[Path, FileLock]:
     raise OSError(f"no folder could be locked in {parent}")
 
 
+def remove_folder(folder: Path) -> None:
+    """Remove the folder of a process, its lock last: without it, what a kill leaves looks like a new one."""
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != LOCK:
+                path.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextmanager
 def abandoned(parent: Path, prefix: str) -> Iterator[list[Path]]:
     """Yield the folders whose process is gone, hold them for the block, and remove them."""
@@ -62,7 +73,7 @@ def abandoned(parent: Path, prefix: str) -> Iterator[list[Path]]:
             folders.append(folder)
         yield folders
         for folder in folders:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_folder(folder)
 
 
 @contextmanager
@@ -90,4 +101,4 @@ def work_folder(parent: Path, prefix: str) -> Iterator[Path]:
     finally:
         if lock is not None:
             lock.release()  # first: Windows removes no open file
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)

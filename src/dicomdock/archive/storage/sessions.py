@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-import shutil
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from pathlib import Path
 from dicomdock.archive.storage.syncing import sync_folders
 from dicomdock.config.home import private
 from dicomdock.config.lock import FileLock, NoLocks
-from dicomdock.config.process_folders import locked_folder
+from dicomdock.config.process_folders import locked_folder, remove_folder
 from dicomdock.errors import ArchiveError
 
 log = logging.getLogger(__name__)
@@ -162,7 +161,7 @@ class Session:
             self._lock.release()
             return
         self._lock.release()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_folder(self.folder)
 
 
 def _locked_folder(incoming: Path) -> tuple[Path, FileLock]:
