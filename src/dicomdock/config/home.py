@@ -48,17 +48,17 @@ def private_folder(folder: Path) -> bool:
     OSError
         It cannot be made or closed, or is not a folder.
     """
-    made, path = make_folders(folder), folder
+    made = make_folders(folder)
     if sys.platform == "win32":
         return False  # a user's own folders are closed to others there
-    status = path.lstat()
+    status = folder.lstat()
     if stat.S_ISLNK(status.st_mode):
         return False  # where it leads to is the user's own choice, and perhaps somebody else's folder
     if not stat.S_ISDIR(status.st_mode):
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
     if not status.st_mode & OTHERS or status.st_uid != os.geteuid():
         return False
-    path.chmod(stat.S_IMODE(status.st_mode) & ~OTHERS)  # what the user may not write stays read-only
+    folder.chmod(stat.S_IMODE(status.st_mode) & ~OTHERS)  # what the user may not write stays read-only
     return not made
 
 

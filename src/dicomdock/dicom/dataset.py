@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from typing import Any, BinaryIO, Final, cast
 
 from pydicom import dcmread
@@ -96,31 +95,39 @@ def read_file(file: BinaryIO, **options: Any) -> Dataset:
     start = file.tell()
     try:
         read = dcmread(guarded(file), **options)
+    except READ_ERRORS:
+        vrs = _charset_vr(file, start)
+        if not vrs:
+            raise
+    else:
         if not _ended_early(read, file):
             return read
         position = file.tell()
-        file.seek(start)
-        data = file.read()
-        header = None
-        with suppress(WireError):
-            header = walk(data, len(data))
-        if header is None or not header.odd_vrs:
+        vrs = _odd_vrs(file, start)
+        if not vrs:
             file.seek(position)
             return read
-        file.seek(start)
-        renamed = _Renamed(file, [(start + at, vr) for at, vr in header.odd_vrs])
-        return dcmread(guarded(cast(BinaryIO, renamed)), **{**options, "defer_size": None})
-    except READ_ERRORS:
-        file.seek(start)
-        head = file.read(_HEAD)
-        found = _ODD_CHARSET.search(head)
-        if found is None:
-            raise
-        vr = b"CS" if found["short"] else b"UN"
-        repaired = io.BytesIO(head[: found.end() - 2] + vr + head[found.end() :] + file.read())
-        read = dcmread(guarded(repaired), **{**options, "defer_size": None})
-        file.seek(start + repaired.tell())
-        return read
+    file.seek(start)
+    renamed = _Renamed(file, [(start + at, vr) for at, vr in vrs])
+    return dcmread(guarded(cast(BinaryIO, renamed)), **{**options, "defer_size": None})
+
+
+def _charset_vr(file: BinaryIO, start: int) -> Sequence[tuple[int, bytes]]:
+    """Find a Specific Character Set with a VR that is not text: where it is, and what it is to be read as."""
+    file.seek(start)
+    found = _ODD_CHARSET.search(file.read(_HEAD))
+    return [] if found is None else [(found.end() - 2, b"CS" if found["short"] else b"UN")]
+
+
+def _odd_vrs(file: BinaryIO, start: int) -> Sequence[tuple[int, bytes]]:
+    """Find the VRs that do not exist, likewise; none in a file that is cut or damaged."""
+    file.seek(start)
+    data = file.read()
+    try:
+        header = walk(data, len(data))
+    except WireError:
+        return []
+    return [] if header is None else header.odd_vrs
 
 
 def _ended_early(read: Dataset, file: BinaryIO) -> bool:
