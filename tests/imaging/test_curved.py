@@ -1,4 +1,4 @@
-"""Volumes along a curve: true lengths, true widths, the right side, and the values that SimpleITK finds there."""
+"""Volumes along a curve: lengths, widths and sides are true, and values are those that SimpleITK finds."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def along_curve(
 ) -> CurvedImage:
     """Straighten a volume along a smooth curve through points, with linear interpolation.
 
-    Distances along the curve and across it are true; what lies beside a bend is stretched or pressed together.
+    Distances along the curve and across it are true; what lies beside a bend is stretched or compressed.
     Rows turn about the curve as little as its bends allow (rotation minimizing frame).
 
     Parameters
@@ -85,7 +85,7 @@ def along_curve(
     points : (n, 3), mm, LPS, in the order in which the rows follow each other.
     width : of the image, in mm.
     spacing : mm between rows and between columns; the least one of the grid unless given.
-    angle : degrees by which all rows are turned about the curve; along it they turn clockwise.
+    angle : degrees by which all rows are turned about the curve, clockwise for who looks along it.
     towards : direction, LPS, in which the columns of the first row run as far as the curve allows; unless
         given, the patient's left, or posterior where the curve begins along left and right.
     tolerance : mm that points may be left out for, as ``smooth_curve``.
