@@ -39,7 +39,6 @@ from dicomdock.viewer.study import Study
 
 WINDOW_MODE = vtkMRMLWindowLevelWidget.GetInteractionNodeAdjustWindowLevelModeAttributeName()
 WARM_SIZE = (600, 400)  # pixels, about what a view will have
-ON_THEIR_WAY = "One image; the others are on their way"
 LEAST_DRAG = 2.0  # pixels of a drag for one slice
 SAME_SCALE = 0.01  # part that the size of a fitted picture may differ by and still be the fitted one
 
@@ -516,8 +515,7 @@ class Views:
                 side = seen.side if seen is not None else ""
                 over = self._over if tag not in BESIDE else None
                 above = f"{over.node.GetName()}, {self._opacity} %" if over is not None else ""
-                alone = ON_THEIR_WAY if shown.alone else ""
-                text.tl = "\n".join(line for line in (plane, series, alone, above, side) if line)
+                text.tl = "\n".join(line for line in (plane, series, shown.alone, above, side) if line)
                 number = "" if shown.alone else f"{at + 1} / {count}"
                 text.bl = f"{number}\n{view.get_slice_value():.1f} mm".lstrip() if spatial else number
                 text.br = "\n".join(
