@@ -321,12 +321,16 @@ class MeasuringLogic:
                 labelled.append(LabelledPoint(one.name.strip(), (x, y, z)))
         return labelled
 
-    def path(self, node_id: str) -> tuple[str, list[Any]] | None:
-        """Return name and points, in mm, LPS, of a path that is complete; None where there is none."""
-        drawn = self._drawn.get(node_id)
-        if drawn is None or not (_is_path(drawn) and drawn.complete):
+    def path(self, node_id: str, name: str) -> tuple[str, str, list[Any]] | None:
+        """Return ID, name and points, in mm, LPS, of a path; None where there is none.
+
+        A step that is undone draws all anew: where the ID is gone, the path of that name is meant.
+        """
+        paths = [one for one in self._drawn.values() if _is_path(one) and one.complete]
+        found = [one for one in paths if one.id == node_id] or [one for one in paths if one.name == name]
+        if not found:
             return None
-        return drawn.name, [point * LPS for point in drawn.points()]
+        return found[0].id, found[0].name, [point * LPS for point in found[0].points()]
 
     def _placed_measurements(self) -> list[PlacedMeasurement]:
         """Return the measurements that are complete, as they lie."""
