@@ -32,8 +32,8 @@ CASES = (
     widgets.Column("state", "State", 128),
     widgets.Column("patient", "Patient", "minmax(80px, 1fr)"),
     widgets.Column("series", "Series", "minmax(100px, 2fr)"),
-    widgets.Column("images", "Images", 110, least=500),
-    widgets.Column("changed", "Changed", 110, least=600),
+    widgets.Column("images", "Images", 110, yields=1),
+    widgets.Column("changed", "Changed", 110, yields=2),
 )
 PEOPLE = (
     widgets.Column("person", "Person", "minmax(80px, 1fr)"),

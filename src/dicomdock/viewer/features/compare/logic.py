@@ -124,7 +124,7 @@ class CompareLogic:
 
         def allocated(loaded: Loaded) -> None:
             before, place.shown = place.shown, add_volume(self.app, loaded.volume, series.name)
-            place.shown.alone = loaded.provisional
+            place.shown.alone = loaded.note
             place.shown.set_window(loaded.first_window())
             self.views.view(tag)
             self.views.show(place.shown, [tag])
@@ -148,9 +148,12 @@ class CompareLogic:
             self.views.refresh_text()
             self._use_suv_type()  # it may be another by now
 
-        def filled(_: Loaded) -> None:
+        def filled(loaded: Loaded) -> None:
             if place.shown is not None:
                 place.shown.changed()
+            if place.shown is not None and loaded.provisional:  # the others are here, and being read
+                place.shown.alone = loaded.note
+                self.views.refresh_text()
 
         place.loader = Loader(
             self.series.archive,

@@ -21,8 +21,6 @@ from dicomdock.viewer.palettes import gradient
 from dicomdock.viewer.scene import ShownVolume, array_of
 from dicomdock.viewer.study import Study
 
-ON_THEIR_WAY = "One image; the others are on their way"
-
 
 class CornerText:
     """Writes the text around slice views into the page.
@@ -88,9 +86,8 @@ class CornerText:
         side = seen.side if seen is not None else ""
         over = self._layers.above(tag)
         above = f"{over.node.GetName()}, {self._layers.opacity} %" if over is not None else ""
-        alone = ON_THEIR_WAY if shown.alone else ""
         number = "" if shown.alone else f"{text.at + 1} / {text.count}"
-        text.tl = "\n".join(line for line in (plane, series, alone, above, side) if line)
+        text.tl = "\n".join(line for line in (plane, series, shown.alone, above, side) if line)
         text.tr = self._study_text.get(tag, "")
         text.bl = f"{number}\n{view.get_slice_value():.1f} mm".lstrip() if spatial else number
         text.br = "\n".join(window_text(one.window, one.unit) for one in self._layers.of(tag) if one.grey)
