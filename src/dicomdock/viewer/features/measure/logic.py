@@ -117,11 +117,11 @@ class MeasuringLogic:
         self.stop()
         for callback in self.on_place:
             callback()
-        self.series.views.interaction("place")
+        self.series.views.mouse.interaction("place")
         self._placing = self._add(kind)
         with self.state as data:
             data.measuring = kind
-        self.series.views.drag_places(KINDS[kind].drag, self.stop)
+        self.series.views.mouse.drag_places(KINDS[kind].drag, self.stop)
         self._place(self._placing.nodes[0])
 
     def stop(self) -> None:
@@ -130,8 +130,8 @@ class MeasuringLogic:
         self.app.markups_logic.disable_place_mode()
         if drawn is None:
             return
-        self.series.views.drag_places("", self.stop)
-        self.series.views.interaction("window")
+        self.series.views.mouse.drag_places("", self.stop)
+        self.series.views.mouse.interaction("window")
         with self.state as data:
             data.measuring = ""
         if drawn.complete:
