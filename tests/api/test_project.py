@@ -23,6 +23,7 @@ from dicomdock.errors import InvalidInput, NotFound, NotInArchive
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.segmentation import Mask
 from dicomdock.project.model import CaseRefused, CaseState
+from dicomdock.project.store import Projects
 from tests.api.conftest import AFFINE, SHAPE, values
 from tests.builders import Made, write
 from tests.imaging.scans import check_with_dciodvfy, scan
@@ -286,6 +287,28 @@ def test_who_submits_the_draft_of_a_tool_has_accepted_it(archive: Archive, serie
     assert (written.ContentCreatorName, written.SOPInstanceStatus) == ("anna", "AO")
     assert written.SOPAuthorizationComment == "Accepted by anna"
     assert written.SegmentSequence[0].SegmentAlgorithmType == "AUTOMATIC"
+
+
+@pytest.mark.parametrize("draft", [False, True])
+def test_what_was_stored_before_a_process_ended_is_submitted_and_not_stored_again(
+    archive: Archive, series: str, livers: As, monkeypatch: pytest.MonkeyPatch, draft: bool
+) -> None:
+    class Killed(Exception):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    anna = livers("anna")
+    anna.take("1a")
+    unnamed = replace(archive.segmentation(draw(archive, series)), draft=draft, origin=None).save()
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(Projects, "submit", killed)
+        anna.submit("1a", unnamed)
+    stored = {one.resource for one in archive.instances(unnamed.study)}
+    submitted = anna.submit("1a", unnamed)
+    assert submitted.result in stored
+    assert {one.resource for one in archive.instances(unnamed.study)} == stored
 
 
 def test_drafts_are_submitted_by_who_ran_the_tool_or_by_anyone_where_nobody_did(
