@@ -29,6 +29,7 @@ from dicomdock.viewer.engine import (
     rendered_once,
 )
 from dicomdock.viewer.features.compare.logic import CompareLogic
+from dicomdock.viewer.features.curved.logic import CurvedLogic
 from dicomdock.viewer.features.derive.logic import DerivingLogic
 from dicomdock.viewer.features.dose.logic import DoseLogic
 from dicomdock.viewer.features.fusion.logic import FusionLogic
@@ -147,6 +148,7 @@ class Workstation(TrameApp):
         self.measuring = MeasuringLogic(
             self.server, app, self.series, self.saving, settings, self.notifications
         )
+        self.curved = CurvedLogic(self.server, self.series, self.views, self.measuring, self.window)
         self.tools = ToolsLogic(
             self.server,
             self.series,
