@@ -246,6 +246,7 @@ def test_uptake_of_one_type_becomes_that_of_another() -> None:
         to_suv(Volume.from_instances(odd), odd, "LBMJANMA")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suv_type", ["LBM", "LBMJAMES128", "LBMJANMA", "BSA"])
 @pytest.mark.parametrize(
     ("changed", "sentence"),
