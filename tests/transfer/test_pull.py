@@ -164,6 +164,7 @@ def test_a_series_of_which_little_is_missing_is_completed_one_by_one(
     assert kept(archive, series_of(made)) == originals(made)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [0.0, 0.05, 0.4, 0.9, None], ids=str)
 @pytest.mark.parametrize("seed", range(4))
 def test_whatever_a_stream_that_completes_a_series_lacks_is_fetched(
@@ -737,6 +738,7 @@ class OddServer(Awkward):
         return multipart(one.data for one in found) if found else refused(404)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["series", "instance"])
 @pytest.mark.parametrize("streams", [True, False], ids=["streams", "one by one"])
 @pytest.mark.parametrize(
