@@ -19,11 +19,34 @@ from tests.api.conftest import AFFINE, labels, values
 from tests.builders import write
 from tests.imaging.scans import check_with_dciodvfy, scan
 from tests.imaging.test_statistics import FACTOR, pet
+from tests.programs import python
 
 
 def saved(archive: Archive, series: str, kind: str = "BINARY") -> Resource:
     drawn = Segmentation.from_array(labels(), archive.volume(series), names=["liver", "tumor"])
     return drawn.save(kind=kind)  # type: ignore[arg-type]
+
+
+def test_nothing_is_left_of_a_table_for_which_there_is_no_room(tmp_path: Path):
+    """A limit on the size of files stands for a full disk: the kernel writes a part and refuses the rest."""
+    table, other = tmp_path / "numbers.csv", tmp_path / "missing" / "numbers.csv"
+    code = """
+import resource, signal, sys
+from dicomdock.api.statistics import write_new
+from dicomdock.errors import ArchiveError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+for path in sys.argv[1:]:
+    try:
+        write_new(path, bytes(5000))
+    except ArchiveError as error:
+        print(error)
+"""
+    with python(code, table, other) as writing:
+        assert writing.ends() == 0
+    assert f"The disk is full: Writing {table} stopped" in writing.stdout
+    assert f"No such file or directory ({other})" in writing.stdout
+    assert not table.exists()
 
 
 @pytest.mark.filterwarnings("ignore:The number of bytes of compressed pixel data")  # of frames of 15 bytes

@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from dicomdock.api.home import Home
 from dicomdock.api.instances import headers_of, paths_of, read_single
 from dicomdock.api.volume import fill, plan_named
+from dicomdock.archive.storage.local import disk_errors
 from dicomdock.cohort.table import arrow, parquet_of
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import GeometryError, InvalidInput
@@ -245,15 +246,26 @@ def _row(one: SegmentStatistics) -> dict[str, Cell]:
 
 
 def write_new(path: Path | str, content: bytes) -> None:
-    """Write a table to a new file.
+    """Write a table to a new file; nothing is left of one that cannot be written whole.
 
     Raises
     ------
     InvalidInput
         There is a file of that name.
+    NoSpace
+        The disk is full.
+    ArchiveError
+        Anything else that the system refused.
     """
-    try:
-        with Path(path).open("xb") as file:
-            file.write(content)
-    except FileExistsError:
-        raise InvalidInput(f"{path} exists already.") from None
+    target = Path(path)
+    with disk_errors(f"Writing {target}"):
+        try:
+            file = target.open("xb")
+        except FileExistsError:
+            raise InvalidInput(f"{target} exists already.") from None
+        try:
+            with file:
+                file.write(content)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
