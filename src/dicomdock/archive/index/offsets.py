@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from dicomdock.archive.index.clauses import Clause
+from dicomdock.archive.index.clauses import Clause, all_of
 from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.schema import (
     Dialect,
@@ -52,19 +52,25 @@ class Counted:
         value = f'{row}."{self.column}"'
         return f"{value} / {self.size}" if self.size else value
 
-    def seek(self, connection: Connection, count: int) -> tuple[Clause, int] | None:
+    def seek(self, connection: Connection, count: int) -> tuple[Clause, int]:
         """Return where the part with row ``count`` begins, and how many rows to pass over in it.
 
-        None where there are not so many rows.
+        Rows that are not counted come after the last part.
         """
         order = "DESC" if self.descending else "ASC"
         statement = f'SELECT part, "rows" FROM {self.counts.name} WHERE "rows" > 0 ORDER BY part {order}'
-        for part, rows in connection.each(statement):
-            if count < rows:
-                sign, first = "<=" if self.descending else ">=", part * self.size if self.size else part
-                return Clause(f'{self.table.name}."{self.column}" {sign} ?', (first,)), count
-            count -= rows
-        return None
+        clause, left = all_of(()), count
+        sign = "<=" if self.descending else ">="
+        begin, rows = None, 0
+        for part, size in connection.each(statement):
+            if begin is not None and left < rows:
+                break
+            left -= rows
+            begin, rows = part, size
+        if begin is not None:
+            first = begin * self.size if self.size else begin
+            clause = Clause(f'{self.table.name}."{self.column}" {sign} ?', (first,))
+        return clause, left
 
 
 COUNTED: Mapping[str, Counted] = {

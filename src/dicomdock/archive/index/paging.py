@@ -91,14 +91,9 @@ class Rows:
         if not self._order.keyed:
             self._passed = count
         elif count and self.more:
-            last = count - 1
-            clause = self._clause
+            clause, last = self._clause, count - 1
             if self._counted is not None:
-                found = self._counted.seek(connection, last)
-                if found is None:
-                    self.more = False
-                    return
-                clause, last = found
+                clause, last = self._counted.seek(connection, last)
             # Only what orders them is read, mostly from an index alone.
             row = connection.first(
                 f"SELECT {', '.join(self._order.columns)} FROM {self._narrow} WHERE {clause.sql}"
