@@ -27,6 +27,7 @@ class Effort:
     seconds : that a table may take before it is repeated no more.
     series, slices, size : series of the study, slices of each, and the rows and columns of a slice.
     studies : of the large archive.
+    many : studies that are pulled at once.
     """
 
     rounds: int = 0
@@ -36,10 +37,11 @@ class Effort:
     slices: int = 150
     size: int = 512
     studies: int = 100_000
+    many: int = 200
 
 
 FULL = Effort()
-SMOKE = Effort(rounds=1, most=1, seconds=0.0, series=2, slices=8, size=64, studies=500)
+SMOKE = Effort(rounds=1, most=1, seconds=0.0, series=2, slices=8, size=64, studies=500, many=3)
 
 
 @dataclass

@@ -23,6 +23,7 @@ from dicomdock.errors import InvalidInput, NotFound, NotInArchive
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.segmentation import Mask
 from dicomdock.project.model import CaseRefused, CaseState
+from dicomdock.project.store import Projects
 from tests.api.conftest import AFFINE, SHAPE, values
 from tests.builders import Made, write
 from tests.imaging.scans import check_with_dciodvfy, scan
@@ -79,6 +80,7 @@ def draw(
     return replace(made, creator=creator).save()
 
 
+@pytest.mark.slow
 def test_two_people_draw_one_reviews_and_the_export_is_right(
     archive: Archive, series: str, livers: As, tmp_path: Path
 ) -> None:
@@ -288,6 +290,29 @@ def test_who_submits_the_draft_of_a_tool_has_accepted_it(archive: Archive, serie
     assert written.SegmentSequence[0].SegmentAlgorithmType == "AUTOMATIC"
 
 
+@pytest.mark.parametrize("draft", [False, True])
+def test_what_was_stored_before_a_process_ended_is_submitted_and_not_stored_again(
+    archive: Archive, series: str, livers: As, monkeypatch: pytest.MonkeyPatch, draft: bool
+) -> None:
+    class Killed(Exception):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    anna = livers("anna")
+    anna.take("1a")
+    unnamed = replace(archive.segmentation(draw(archive, series)), draft=draft, origin=None).save()
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(Projects, "submit", killed)
+        anna.submit("1a", unnamed)
+    stored = {one.resource for one in archive.instances(unnamed.study)}
+    submitted = anna.submit("1a", unnamed)
+    assert submitted.result in stored
+    assert {one.resource for one in archive.instances(unnamed.study)} == stored
+
+
+@pytest.mark.slow
 def test_drafts_are_submitted_by_who_ran_the_tool_or_by_anyone_where_nobody_did(
     archive: Archive, series: str, livers: As, settings: Settings
 ) -> None:
@@ -330,6 +355,7 @@ def edited(archive: Archive, resource: Resource, liver: np.ndarray) -> Resource:
     return replace(found, segments=(first, *found.segments[1:])).save()
 
 
+@pytest.mark.slow
 def test_a_reviewer_sees_what_was_changed_by_hand_of_the_draft(
     archive: Archive, series: str, livers: As
 ) -> None:

@@ -164,9 +164,23 @@ def test_columns_order_and_colours_are_remembered(dock: RunningDock, page: Page,
     page.get_by_test_id("theme").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     saved(page, "theme")
+    patient, grip = rows(page).first.locator("a"), page.locator(".grid-head .grip").nth(1).bounding_box()
+    assert grip is not None
+    page.mouse.move(grip["x"] + 2, grip["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(grip["x"] + 202, grip["y"] + 5)
+    page.mouse.up()
+    saved(page, "studies.widths")
+    wide = patient.locator("..").evaluate("(one) => one.clientWidth")
     page.reload()
     expect(rows(page).first).to_contain_text("ACC-A")
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    assert patient.locator("..").evaluate("(one) => one.clientWidth") == wide > 300
+    page.set_viewport_size(
+        {"width": 390, "height": 800}
+    )  # a width that was dragged holds as far as there is room
+    expect(rows(page).first).not_to_contain_text("ACC-A")
+    assert page.get_by_test_id("studies").evaluate("(list) => list.scrollWidth <= list.clientWidth")
 
 
 def test_a_search_is_saved(dock: RunningDock, page: Page):
@@ -343,6 +357,7 @@ sys.exit(run.run(Settings.load(), port=0, background=True, demo=True))
 """
 
 
+@pytest.mark.slow
 def test_a_signal_amid_an_import_ends_the_dock(settings: Settings):
     dock = subprocess.run(
         [sys.executable, "-c", SIGNALLED_AMID_AN_IMPORT], capture_output=True, timeout=120, check=False

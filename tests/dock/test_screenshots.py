@@ -30,6 +30,11 @@ NARROW = (640, 390)
 HEADER_FITS = """() => [...document.querySelectorAll("header :is(button, a)")].every(
     (one) => one.scrollWidth <= one.clientWidth + 1 || one.scrollWidth > 180)"""
 """All names in the header are whole, but those of servers that are longer than 180 pixels."""
+SIDEWAYS = """() => [...document.querySelectorAll("*")].filter((one) =>
+    one.clientWidth && one.scrollWidth > one.clientWidth + 1 &&
+    /auto|scroll/.test(getComputedStyle(one).overflowX)
+).map((one) => `${one.tagName} ${one.className} ${one.clientWidth} of ${one.scrollWidth}`)"""
+"""What would have to be scrolled sideways to be seen whole."""
 NAMES = ("Doe^Jane", "Yamada^Tarou=山田^太郎=やまだ^たろう", "Buc^Jérôme", "Люкceмбypг", "Müster^Max^^Dr.")
 FILES = "input-folder"
 
@@ -233,6 +238,8 @@ def fits(page: Page) -> None:
         page.set_viewport_size({"width": width, "height": 800})
         page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
         page.wait_for_function(HEADER_FITS)
+        still(page)
+        assert page.evaluate(SIDEWAYS) == [], f"{page.url} at {width} pixels"
     page.set_viewport_size(SIZES["1280"])
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -36,6 +38,7 @@ from tests.dock.using import arrived, open_at, rows, still
 from tests.imaging.scans import scan
 from tests.servers.process import free_port
 
+ASKED = "sessionStorage['dicomdock-asked']"
 CLICKS = """() => {
   const accept = document.querySelector('[data-testid="work-accept"]');
   window.clicks = 0;
@@ -210,6 +213,13 @@ def test_a_person_walks_their_cases_by_keyboard(home: Path, page: Page, tmp_path
             draw(archive, series[0])
         page.keyboard.press("s")
         expect(page.get_by_text("Case 1 is submitted.")).to_be_visible()
+        assert page.evaluate(ASKED) is None, "it was answered"
+        for rounds, told in ((0, "Case 1 is submitted: that arrived"), (1, "Case 1 is not submitted: the")):
+            asked = json.dumps(["livers", "1", "submitted", rounds])
+            page.evaluate(f"asked => {ASKED} = asked", asked)  # as a click leaves it that was not answered
+            page.reload()
+            expect(page.get_by_text(told)).to_be_visible()
+            assert page.evaluate(ASKED) is None
         expect(cases.first).to_contain_text("waits for review")
         expect(page.get_by_test_id("work-submit")).to_be_disabled()
         expect(page.get_by_test_id("work-progress")).to_contain_text("2 open, 1 submitted")
@@ -301,6 +311,9 @@ def test_two_docks_share_one_postgresql_and_one_of_them_is_killed_as_a_case_is_s
             page.wait_for_function("!window.before")
             connected(page)
             expect(case).to_contain_text("segment the liver")
+            told = page.get_by_text(re.compile("^Case [12] is .*before that arrived|that arrived before"))
+            expect(told).to_be_visible()
+            assert submit.is_enabled() == (" is not submitted" in told.inner_text())
             if submit.is_enabled():
                 page.keyboard.press("s")
             expect(rows(page, "cases").first).to_contain_text("waits for review")

@@ -15,7 +15,7 @@ from dicomdock.config.settings import Settings
 from dicomdock.imaging.geometry import split_series
 from dicomdock.imaging.presentation import curve_of
 from dicomdock.imaging.volume import allocate
-from dicomdock.viewer.loading import COVERED, Events, Loaded, Loader
+from dicomdock.viewer.loading import BEING_READ, COVERED, ON_THEIR_WAY, Events, Loaded, Loader
 from tests.builders import Made
 from tests.viewer.conftest import SHAPE, made_study, phantom, store
 
@@ -149,10 +149,11 @@ def test_an_image_is_shown_before_the_series_is_complete(settings: Settings, kno
             assert told.allocated[-1].volume.array.shape == SHAPE
             assert not told.allocated[-1].complete
         else:
-            assert told.allocated[0].provisional
+            assert told.allocated[0].note == ON_THEIR_WAY
         store(settings, instances)
         coming.clear()
         assert told.ended.wait(SECONDS)
+        assert known or told.allocated[0].note == BEING_READ
         loader.close()
     assert told.allocated[-1].complete
     assert np.array_equal(told.allocated[-1].volume.array, phantom())
@@ -188,6 +189,7 @@ def test_a_series_that_is_whole_does_not_wait_for_the_rest_of_its_study(settings
         loader.start()
         assert told.ended.wait(SECONDS)
         loader.close()
+    assert [one.note for one in told.allocated] == [BEING_READ, ""]
     assert told.allocated[-1].complete
 
 

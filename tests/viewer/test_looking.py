@@ -23,6 +23,7 @@ from dicomdock.imaging.key_objects import read_key_objects
 from dicomdock.imaging.parametric import ParametricMap, parametric_map_to_dicom
 from dicomdock.imaging.terminology import Code
 from dicomdock.imaging.volume import Volume
+from dicomdock.viewer.features.layout.layouts import BESIDE
 from tests.builders import Made, composite, made
 from tests.dock.using import arrived
 from tests.imaging.scans import AXIAL, headers, oblique, put_pixels, scan
@@ -494,13 +495,24 @@ def test_a_double_click_shows_one_view_alone_and_the_next_all(screen: Screen) ->
     screen.wait("s.layout === 'Four views'")
 
 
-def test_every_layout_shows_its_views(screen: Screen) -> None:
+def test_every_layout_shows_its_views(screen: Screen, study: dict[str, list[Made]]) -> None:
     due = {"Axial and two": 3, "Sagittal": 1, "3D": 1, "Compare": 2, "Four series": 4, "Four views": 4}
     screen.tool("layout")
     for layout, count in due.items():
         screen.button(f"layout-{layout}").click()
         screen.wait(f"s.layout === '{layout}'")
         expect(screen.page.locator("[data-view]")).to_have_count(count)
+    for rows, columns in ((3, 3), (1, 3), (2, 3)):
+        screen.page.get_by_role("button", name=f"{rows} row{'s' * (rows > 1)}, {columns} columns").click()
+        expect(screen.page.locator("[data-view]")).to_have_count(rows * columns)
+        where = [screen.box(view) for view in ("Red", *BESIDE)[: rows * columns]]
+        assert len({round(one["x"]) for one in where}) == columns
+        assert len({round(one["y"]) for one in where}) == rows
+    screen.button("beside-Sixth").click()
+    screen.button(f"compare-{study['sagittal'][0].series}").click()
+    screen.until(lambda: "4 Sagittal" in screen.words("tl", "Sixth"))
+    screen.page.keyboard.press("l")
+    screen.wait("s.layout === 'Four views'")
 
 
 def test_two_series_of_one_patient_are_scrolled_to_the_same_place(

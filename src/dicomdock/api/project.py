@@ -17,6 +17,7 @@ from dicomdock.project.model import (
     CaseRefused,
     CaseState,
     Entry,
+    Event,
     Project,
     SegmentTerm,
     check_person,
@@ -124,6 +125,22 @@ class AnnotationProject:
     def notes(self) -> list[Entry]:
         """Return the notes that cases were sent back with, case by case."""
         return self._projects.notes(self.name)
+
+    def has_done(self, event: Event, case: str, since: int, *, person: str = "") -> bool:
+        """Return whether a person has submitted, accepted or sent back a case.
+
+        Parameters
+        ----------
+        since : only after the case had been submitted so often (``Case.rounds``).
+        """
+        who, key, rounds = self._person(person), self._key(case), 0
+        for one in self.history():
+            if one.case == key:
+                rounds += one.event is Event.SUBMITTED
+                enough = rounds > since if event is Event.SUBMITTED else rounds >= since
+                if enough and one.event is event and one.person == who:
+                    return True
+        return False
 
     def earlier_notes(self, case: Case, notes: Sequence[Entry] | None = None) -> list[Entry]:
         """Return the notes that a case was sent back with before its present one.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
 from pydicom.dataset import Dataset
 
 from dicomdock.api.home import LocalHome
@@ -43,7 +44,7 @@ def find_newest(
     known = (person,) if project.annotations > 1 else (person, "")
     mine, proposed, theirs = [], [], 0
     for resource, header in _drawn_on(archive, case.series):
-        creator = str(header.get("ContentCreatorName", ""))
+        creator = _creator_of(header)
         if resource in others:
             continue
         if creator in known:
@@ -89,9 +90,10 @@ def _algorithm_of(header: Dataset) -> str:
 
 
 def submitted(archive: LocalHome, case: Case, project: Project, person: str, chosen: Resource) -> Resource:
-    """Return the segmentation that is submitted: the chosen one, or a new version that names the person.
+    """Return the segmentation that is submitted: the chosen one, or a version of it that names the person.
 
-    Who submits the draft of a tool has accepted it.
+    Who submits the draft of a tool has accepted it. A process that ends before the case is submitted leaves
+    that version; it is taken, and not stored once more, when the same is submitted again.
 
     Raises
     ------
@@ -106,11 +108,30 @@ def submitted(archive: LocalHome, case: Case, project: Project, person: str, cho
         raise CaseRefused(f"{chosen} was not drawn on the series of case {name}.")
     segmentation = read(archive, chosen)
     require_complete(segmentation, project, name)
+    uid = text(dataset, "SOPInstanceUID")
+    is_its_own = _creator_of(dataset) == person and not segmentation.draft
+    if is_its_own and text(dataset, "SOPClassUID") in SEGMENTATIONS:
+        return Resource(chosen.study, text(dataset, "SeriesInstanceUID"), uid)
+    for version, header in _drawn_on(archive, case.series):
+        is_named = _creator_of(header) == person and not is_draft(header)
+        if is_named and earlier_version_of(header) == uid and _same(read(archive, version), segmentation):
+            return version
     if segmentation.draft:
         return accept(archive, chosen, person)
-    if str(dataset.get("ContentCreatorName", "")) == person and text(dataset, "SOPClassUID") in SEGMENTATIONS:
-        return Resource(chosen.study, text(dataset, "SeriesInstanceUID"), text(dataset, "SOPInstanceUID"))
     return replace(segmentation, creator=person).save(archive, case.series)
+
+
+def _creator_of(header: Dataset) -> str:
+    return str(header.get("ContentCreatorName", ""))
+
+
+def _same(one: Segmentation, other: Segmentation) -> bool:
+    """Return whether two segmentations have the same segments, with the same names, codes and voxels."""
+    return len(one.segments) == len(other.segments) and all(
+        (a.label, a.terminology, a.mask.start) == (b.label, b.terminology, b.mask.start)
+        and np.array_equal(a.mask.array, b.mask.array)
+        for a, b in zip(one.segments, other.segments, strict=True)
+    )
 
 
 def require_present(archive: LocalHome, case: Case, name: str) -> None:

@@ -46,6 +46,8 @@ QUIET = 5.0  # seconds in which nothing came of a series although its study is b
 COVERED = 2
 """The value of voxels behind a shutter, among those of overlays."""
 BLACK: RGB = (0, 0, 0)
+ON_THEIR_WAY = "One image; the others are on their way"
+BEING_READ = "One image; the others are being read"
 CACHED_BYTES = 192 << 20  # of files that were read for the plan and need not be read again for their pixels
 
 
@@ -60,6 +62,7 @@ class Loaded:
     filled : slices k that have arrived.
     failed : reason by SOP Instance UID, for what could not be read.
     provisional : one image of a series whose other images are not known yet.
+    arriving : more of them may come from their server; else all are here and being read.
     overlays : 1 for each voxel that the images' overlays cover, 2 for those behind their shutters alone; None
         while none of them has any.
     shutter_color : of what is behind their shutters.
@@ -71,6 +74,7 @@ class Loaded:
     filled: set[int] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
     provisional: bool = False
+    arriving: bool = False
     overlays: npt.NDArray[np.uint8] | None = None
     shutter_color: RGB = BLACK
     uptake: Uptake = field(default_factory=Uptake)
@@ -94,6 +98,13 @@ class Loaded:
             for name in PIXELS:
                 dataset.pop(name, None)
             self._headers.append(dataset)
+
+    @property
+    def note(self) -> str:
+        """What is said of the images that are not shown yet; empty where all are known."""
+        if not self.provisional:
+            return ""
+        return ON_THEIR_WAY if self.arriving else BEING_READ
 
     @property
     def displayed(self) -> Volume:
@@ -182,7 +193,7 @@ class Events:
     ----------
     planned : the volumes of the series are known; the first is the largest.
     allocated : a volume can be shown; slices follow.
-    filled : more of it has arrived.
+    filled : more of it has arrived, or the last of those whose first is shown alone.
     ended : nothing more will come.
     failed : the series cannot be shown, and why.
     """
@@ -297,7 +308,7 @@ class Loader:
 
     def _plan(self) -> list[VolumePlan]:
         """Wait until it is known what the series consists of; show one image meanwhile."""
-        shown = False
+        shown: Loaded | None = None
         headers: dict[str, Dataset] = {}
         quiet = 0.0
         while not self._closed.is_set():
@@ -305,8 +316,11 @@ class Loader:
             coming = self._coming(quiet)
             self._look()
             quiet = quiet + LOOK if self._instances and len(self._instances) == before else 0.0
-            if not shown and (len(self._instances) > 1 or (self._instances and coming)):
-                shown = self._show_one()
+            if shown is None and (len(self._instances) > 1 or (self._instances and coming)):
+                shown = self._show_one(arriving=coming)
+            if shown is not None and shown.arriving and not coming:
+                shown.arriving = False
+                self._call(self._events.filled, shown)
             if self._expected and (plans := _planned(self._expected)):
                 return plans
             for uid in list(self._instances):
@@ -342,17 +356,17 @@ class Loader:
             if one.resource.instance is not None:
                 self._instances.setdefault(one.resource.instance, one)
 
-    def _show_one(self) -> bool:
+    def _show_one(self, *, arriving: bool) -> Loaded | None:
         uid = list(self._instances)[len(self._instances) // 2]
         try:
             dataset = read_instance(self._archive, self._instances[uid])
             plan = split_series([dataset])[0]
-            loaded = Loaded(plan, allocate(plan), provisional=True)
+            loaded = Loaded(plan, allocate(plan), provisional=True, arriving=arriving)
             loaded.fill(dataset)
         except (DicomdockError, *READ_ERRORS):
-            return False
+            return None
         self._call(self._events.allocated, loaded)
-        return True
+        return loaded
 
     def _header(self, uid: str) -> Dataset:
         instance = self._instances[uid]

@@ -61,7 +61,8 @@ class ShownVolume:
     table : Slicer's node of its shades of grey, where these are not a straight line; None else.
     palette : name of the colours that it is shown in (``palettes``); empty for its own shades of grey.
     inverse : low values are shown bright; None for as the volume states.
-    alone : it is one image of a series whose other images are not known yet.
+    alone : where it is one image of a series whose other images are not known yet, what is said of them; else
+        empty.
     """
 
     volume: Volume
@@ -70,7 +71,7 @@ class ShownVolume:
     table: Any = None
     palette: str = ""
     inverse: bool | None = None
-    alone: bool = False
+    alone: str = ""
 
     @property
     def grey(self) -> bool:

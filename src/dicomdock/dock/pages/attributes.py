@@ -22,11 +22,11 @@ from dicomdock.dock.services.threads import Run
 from dicomdock.errors import DicomdockError, InvalidInput
 
 COLUMNS = (
-    widgets.Column("name", "Name", "minmax(180px, 2fr)", sortable=False),
-    widgets.Column("value", "Value", "minmax(200px, 4fr)", sortable=False),
-    widgets.Column("tag", "Tag", 104, sortable=False),
-    widgets.Column("vr", "VR", 44, sortable=False),
-    widgets.Column("keyword", "Keyword", "minmax(140px, 1.5fr)", sortable=False),
+    widgets.Column("name", "Name", "minmax(120px, 2fr)", sortable=False),
+    widgets.Column("value", "Value", "minmax(120px, 4fr)", sortable=False),
+    widgets.Column("tag", "Tag", 104, sortable=False, yields=1),
+    widgets.Column("vr", "VR", 44, sortable=False, yields=3),
+    widgets.Column("keyword", "Keyword", "minmax(140px, 1.5fr)", sortable=False, yields=2),
 )
 INDENT = "\u2003"  # an em space for each sequence around an attribute
 

@@ -15,17 +15,17 @@ COLUMNS: Mapping[str, widgets.Column] = {
     for column in (
         widgets.Column("state", "", 34, "mark"),
         widgets.Column("patient", "Patient", "minmax(120px, 2fr)", link=True),
-        widgets.Column("id", "Patient ID", "minmax(80px, 1fr)"),
-        widgets.Column("birth", "Born", 92),
+        widgets.Column("id", "Patient ID", "minmax(80px, 1fr)", yields=3),
+        widgets.Column("birth", "Born", 92, yields=6),
         widgets.Column("date", "Date", 92),
-        widgets.Column("time", "Time", 60),
+        widgets.Column("time", "Time", 60, yields=9),
         widgets.Column("modality", "Modality", "minmax(64px, .7fr)"),
-        widgets.Column("description", "Description", "minmax(120px, 2fr)"),
-        widgets.Column("accession", "Accession", "minmax(80px, 1fr)"),
-        widgets.Column("referrer", "Referrer", "minmax(90px, 1fr)"),
-        widgets.Column("series", "Series", 60, "num"),
-        widgets.Column("images", "Images", 72, "num"),
-        widgets.Column("places", "Where", "minmax(80px, 1fr)"),
+        widgets.Column("description", "Description", "minmax(100px, 2fr)", yields=1),
+        widgets.Column("accession", "Accession", "minmax(80px, 1fr)", yields=5),
+        widgets.Column("referrer", "Referrer", "minmax(90px, 1fr)", yields=7),
+        widgets.Column("series", "Series", 60, "num", yields=8),
+        widgets.Column("images", "Images", 72, "num", yields=4),
+        widgets.Column("places", "Where", "minmax(80px, 1fr)", yields=2),
     )
 }
 _SORTED_BY: Mapping[str, tuple[str, ...]] = {

@@ -21,14 +21,14 @@ from dicomdock.transfer import Item, Transfer
 COLUMNS = (
     widgets.Column("direction", "", 92),
     widgets.Column("what", "What", "minmax(140px, 2fr)"),
-    widgets.Column("server", "Server", "minmax(90px, 1fr)", least=520),
+    widgets.Column("server", "Server", "minmax(90px, 1fr)", yields=1),
     widgets.Column("progress", "Progress", "minmax(100px, 3fr)", "progress", sortable=False),
-    widgets.Column("left", "Time left", 90, "num", sortable=False, least=620),
-    widgets.Column("when", "Started", 128, least=760),
+    widgets.Column("left", "Time left", 90, "num", sortable=False, yields=2),
+    widgets.Column("when", "Started", 128, yields=3),
 )
 FAILURES = (
-    widgets.Column("reason", "Why", "minmax(200px, 3fr)"),
-    widgets.Column("instance", "Instance", "minmax(160px, 2fr)"),
+    widgets.Column("reason", "Why", "minmax(150px, 3fr)"),
+    widgets.Column("instance", "Instance", "minmax(120px, 2fr)"),
 )
 
 

@@ -27,21 +27,21 @@ from dicomdock.transfer import Item, Transfer
 HERE_ONLY = ""
 MOST_ASKED = 200  # series of one upload that the server is asked about beforehand
 SERIES = (
-    widgets.Column("patient", "Patient", "minmax(120px, 1.4fr)", sortable=False),
-    widgets.Column("study", "Study", "minmax(120px, 1.4fr)", sortable=False),
-    widgets.Column("series", "Series", "minmax(140px, 2fr)", sortable=False),
-    widgets.Column("images", "Images", 72, "num", sortable=False),
-    widgets.Column("size", "Size", 80, "num", sortable=False),
-    widgets.Column("wrong", "Remarks", "minmax(180px, 2.4fr)", sortable=False),
+    widgets.Column("patient", "Patient", "minmax(90px, 1.4fr)", sortable=False),
+    widgets.Column("study", "Study", "minmax(120px, 1.4fr)", sortable=False, yields=2),
+    widgets.Column("series", "Series", "minmax(90px, 2fr)", sortable=False),
+    widgets.Column("images", "Images", 72, "num", sortable=False, yields=1),
+    widgets.Column("size", "Size", 80, "num", sortable=False, yields=3),
+    widgets.Column("wrong", "Remarks", "minmax(120px, 2.4fr)", sortable=False),
 )
 FILES = (
-    widgets.Column("name", "File", "minmax(160px, 2fr)"),
-    widgets.Column("wrong", "What is wrong", "minmax(200px, 3fr)"),
+    widgets.Column("name", "File", "minmax(120px, 2fr)"),
+    widgets.Column("wrong", "What is wrong", "minmax(150px, 3fr)"),
 )
 RESULTS = (
-    widgets.Column("name", "File", "minmax(160px, 2fr)"),
-    widgets.Column("here", "Archive", "minmax(140px, 2fr)"),
-    widgets.Column("there", "Server", "minmax(140px, 2fr)"),
+    widgets.Column("name", "File", "minmax(120px, 2fr)"),
+    widgets.Column("here", "Archive", "minmax(100px, 2fr)"),
+    widgets.Column("there", "Server", "minmax(100px, 2fr)"),
 )
 _ISSUES: Sequence[tuple[Issue, str]] = (
     ("here", "{} in the archive already"),

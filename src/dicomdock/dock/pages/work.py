@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from urllib.parse import urlencode
 
 from nicegui import ui
+from nicegui.events import GenericEventArguments
 
 from dicomdock.config.preferences import Preferences
 from dicomdock.dicom.resource import Resource
@@ -21,19 +22,22 @@ from dicomdock.dock.services.open_study import OpenStudy
 from dicomdock.dock.services.project_work import ProjectWork, Work
 from dicomdock.dock.services.threads import Run
 from dicomdock.errors import DicomdockError, NotFound
-from dicomdock.project.model import Case, CaseState, check_note
+from dicomdock.project.model import Case, CaseState, Event, check_note
 
 PREFERENCE = "project"
 READING = "Looking for what was changed by hand of a tool's draft …"
 MOST_LOST = 3  # cases that are named as come free
+ASKED = "dicomdock-asked"
+"""Where the browser keeps what it asked for last, until it is answered (``static/dock.js``)."""
+DONE = {Event.SUBMITTED: "submitted", Event.ACCEPTED: "accepted", Event.SENT_BACK: "sent back"}
 EVERY = 20.0  # seconds from one look at what others have done to the next
 CASES = (
     widgets.Column("case", "Case", 64),
     widgets.Column("state", "State", 128),
     widgets.Column("patient", "Patient", "minmax(80px, 1fr)"),
     widgets.Column("series", "Series", "minmax(100px, 2fr)"),
-    widgets.Column("images", "Images", 110, least=500),
-    widgets.Column("changed", "Changed", 110, least=600),
+    widgets.Column("images", "Images", 110, yields=1),
+    widgets.Column("changed", "Changed", 110, yields=2),
 )
 PEOPLE = (
     widgets.Column("person", "Person", "minmax(80px, 1fr)"),
@@ -46,6 +50,7 @@ def page(services: Services, visit: Visit) -> None:
     services.open_study.warm()
     view = WorkPage(services.run, services.work, services.open_study, services.preferences, visit)
     services.events.subscribe(ArchiveChanged, view.changed)
+    ui.on(ASKED, view.asked_before)
     ui.timer(0, view.load, once=True)
     ui.timer(EVERY, view.look_again, immediate=False)
 
@@ -138,6 +143,34 @@ class WorkPage:
         for part in (self._head, self._body, self._foot):
             part.set_visibility(True)
         await self.show(alive=True)
+        asked = f"sessionStorage.getItem('{ASKED}')"
+        ui.run_javascript(f"if ({asked}) emitEvent('{ASKED}', JSON.parse({asked}))")
+
+    async def asked_before(self, event: GenericEventArguments) -> None:
+        """Say what became of a request of this tab whose answer did not reach it: the dock had ended."""
+        project, case, kind, rounds = event.args
+        done = DONE[Event(kind)]
+        try:
+            arrived = await self._run(self._service.has_done, Event(kind), project, case, rounds)
+        except NotFound:
+            return  # show says that the project is gone
+        finally:
+            self._answered()
+        if arrived:
+            widgets.say(
+                f"Case {case} is {done}: that arrived before the connection was lost.", kind="success"
+            )
+        else:
+            lost = f"Case {case} is not {done}: the connection was lost before that arrived. Do it again."
+            widgets.say(lost, kind="failure")
+
+    def _answered(self) -> None:
+        ui.run_javascript(f"sessionStorage.removeItem('{ASKED}')")
+
+    def _asks(self, event: Event, case: Case) -> str:
+        """Return what the browser keeps of a request."""
+        assert self._work is not None, "a case is shown"
+        return json.dumps([self._work.project.name, self._work.name_of(case), event, case.rounds])
 
     async def _choose(self, event: object) -> None:
         self._name, self._current, self._work = str(getattr(event, "value", "")), "", None
@@ -245,6 +278,10 @@ class WorkPage:
         if work is None or case is None:
             self._card.clear()
             return
+        for label, event in (("Submit", Event.SUBMITTED), ("Accept", Event.ACCEPTED)):
+            button, _ = self._buttons[label]
+            button.props["data-asks"] = self._asks(event, case)
+            button.update()
         changes: Sequence[str] = ()
         if case.result is not None:
             changes = self._changes.get(case.result, (READING,) if work.reviews(case) else ())
@@ -320,11 +357,13 @@ class WorkPage:
                 try:
                     asked.answer(check_note(note.value or ""))
                 except DicomdockError as error:
+                    self._answered()
                     wrong.set_text(str(error))
 
             with asked.foot:
                 widgets.button("Cancel", lambda: asked.answer(None), testid="ask-cancel")
-                widgets.button("Send back", send, kind="main", testid="note-send")
+                sending = widgets.button("Send back", send, kind="main", testid="note-send")
+                sending.props["data-asks"] = self._asks(Event.SENT_BACK, case)
         written = await asked.ask()
         if written:
             # While it was written, another case may have become the current one.
@@ -341,6 +380,8 @@ class WorkPage:
         except DicomdockError:
             await self.show()  # somebody else may have done something with it
             raise
+        finally:
+            self._answered()
         self._want_segments(case)
         widgets.say(f"Case {named} is {done}.", kind="success")
         self._current = ""

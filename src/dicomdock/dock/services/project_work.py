@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from dicomdock.project.model import (
     Case,
     CaseState,
     Entry,
+    Event,
     Project,
     name_of,
     progress,
@@ -137,6 +139,7 @@ class ProjectWork:
         self._transfers = transfers
         self._downloads = downloads
         self._events = events
+        self._deciding = threading.Lock()  # a case is being submitted, accepted, sent or given back
 
     @property
     def person(self) -> str:
@@ -289,9 +292,23 @@ class ProjectWork:
         """
         return self._done(name, lambda project: project.release(case))
 
+    def has_done(self, event: Event, name: str, case: str, since: int) -> bool:
+        """Return whether this user has submitted, accepted or sent back a case; see ``AnnotationProject``.
+
+        What is being done is waited for.
+
+        Raises
+        ------
+        NotFound
+            There is no such project any more.
+        """
+        with self._deciding:
+            return self._open(name).has_done(event, case, since)
+
     def _done(self, name: str, do: Callable[[AnnotationProject], Case]) -> Case:
         project = self._open(name)
-        case = do(project)
+        with self._deciding:
+            case = do(project)
         self._events.publish(ArchiveChanged(case.series.study))
         self._fetch_next(project)
         return case

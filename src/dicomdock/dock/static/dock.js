@@ -38,6 +38,12 @@
     if (event.detail > 1 && event.target.closest("button[aria-keyshortcuts]")) event.stopPropagation();
   }, true);
 
+  // What is asked for is kept until it is answered: if the dock ends meanwhile, the page asks what became of it.
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-asks]");
+    if (button && enabled(button)) sessionStorage.setItem("dicomdock-asked", button.dataset.asks);
+  });
+
   // Arrow keys enter the list of the page from anywhere that has no use for them itself.
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey || event.isComposing) return;

@@ -1,6 +1,8 @@
 // A list of any length: only the rows in sight are in the page. Walking, selecting and sorting need no server.
 const OVERSCAN = 8; // rows drawn beyond the edge, so that scrolling shows no gaps
 const NEAR_END = 20; // rows before the end at which more are asked for
+const TICK = 28; // pixels of the column of ticks
+const EDGE = 8; // pixels that are free at the right edge
 const SETTLE = 120; // ms; while an arrow key is held down, only the row it stops at counts
 
 const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
@@ -9,6 +11,9 @@ const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "bas
 const INSIDE = { ø: "o", đ: "d", ł: "l", æ: "ae", œ: "oe", þ: "th", ı: "i", ð: "d", ß: "ss" };
 const fold = (text) =>
   text.normalize("NFKD").toLowerCase().replace(/[\u0300-\u036f]/g, "").replace(/[øđłæœþıðß]/g, (letter) => INSIDE[letter]).normalize("NFC");
+
+// The least pixels of a column, as ``Column.width`` states them.
+const least = (width) => (typeof width === "number" ? width : Number(/^minmax\((\d+)px/.exec(width)?.[1] ?? 0));
 
 export default {
   template: `
@@ -109,14 +114,23 @@ export default {
       return keys.join(";");
     },
     shown() {
-      return this.columns.filter((column) => this.width >= column.least);
+      let kept = this.columns;
+      const room = this.width - EDGE - (this.selectable ? TICK : 0);
+      const needed = () => kept.reduce((sum, column) => sum + least(column.width), 0);
+      while (needed() > room) {
+        const first = Math.max(...kept.map((column) => column.yields));
+        if (!(first > 0)) break;
+        kept = kept.filter((column) => column.yields !== first);
+      }
+      return kept;
     },
     template() {
       const tracks = this.shown.map((column) => {
-        const width = this.widths[column.name] ?? column.width;
-        return typeof width === "number" ? `${width}px` : width;
+        const wanted = this.widths[column.name]; // as far as there is room for it
+        if (wanted !== undefined) return `minmax(${Math.min(wanted, least(column.width))}px, ${wanted}px)`;
+        return typeof column.width === "number" ? `${column.width}px` : column.width;
       });
-      return (this.selectable ? "28px " : "") + tracks.join(" ");
+      return (this.selectable ? `${TICK}px ` : "") + tracks.join(" ");
     },
     visible() {
       const first = Math.max(0, Math.floor(this.top / this.rowHeight) - OVERSCAN);

@@ -33,7 +33,7 @@ class Column:
         of a picture; lines: two texts, one below the other; progress: (percent or None, text).
     sortable : a click on its heading sorts.
     link : its text is a link to the address of the row.
-    least : pixels that the list must be wide to have room for it.
+    yields : which columns give way first where the list is too narrow for all: the highest; 0 always stays.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Column:
     kind: ColumnKind = "text"
     sortable: bool = True
     link: bool = False
-    least: int = 0
+    yields: int = 0
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Grid(Element, component="grid.js"):
                 "kind": column.kind,
                 "sortable": column.sortable,
                 "link": column.link,
-                "least": column.least,
+                "yields": column.yields,
             }
             for column in columns
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from dicomdock.viewer.page_state import PageState
@@ -58,8 +59,8 @@ def bindings(station: Any) -> dict[str, Callable[[], Any]]:
         return change
 
     def next_layout() -> None:
-        names = layout.layouts
-        layout.layout = names[(names.index(layout.layout) + 1) % len(names)]
+        after = [*layout.layouts, *layout.layouts[:1]]
+        layout.layout = dict(pairwise(after)).get(layout.layout, after[0])
 
     def erase() -> None:
         if segments.current is not None:

@@ -285,7 +285,7 @@ class SeriesLogic:
     def _show(self, loaded: Loaded, shown: ShownVolume, *, refit: bool = True) -> None:
         assert self.series is not None and self.study is not None
         before, self.shown = self.shown, shown
-        shown.alone = loaded.provisional
+        shown.alone = loaded.note
         shown.set_window(loaded.first_window())
         with self.state as data:
             data.kind_3d = loaded.volume.spatial
@@ -310,6 +310,10 @@ class SeriesLogic:
     def _filled(self, loaded: Loaded) -> None:
         self.loaded = loaded
         self._dirty = True
+        if loaded.provisional and self.shown is not None:  # the others are here, and being read
+            self.shown.alone = loaded.note
+            self.views.refresh_text()
+            return
         self._see(loaded)
         if self._loader is not None and (at := self.views.slice_at()) is not None:
             self._loader.look_at(at)

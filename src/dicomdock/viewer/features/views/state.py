@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dicomdock.viewer.features.layout.layouts import FOUR_VIEWS, definitions
+from dicomdock.viewer.features.layout.layouts import FOUR_VIEWS, LISTED
 
 USUAL_RATE = 15  # slices a second, where the images define none
 
@@ -15,7 +15,7 @@ class ViewsState:
 
     Parameters
     ----------
-    layout : the name of the one that is shown; ``layouts`` are all names.
+    layout : the name of the one that is shown; ``layouts`` are those that are listed by name.
     words_shown : text is shown in the corners.
     crosshair : the crosshair is shown.
     slab : thickness in mm, 0 for none; ``slab_kind`` is ``max``, ``min`` or ``mean``.
@@ -27,7 +27,7 @@ class ViewsState:
     """
 
     layout: str = FOUR_VIEWS
-    layouts: list[str] = field(default_factory=lambda: list(definitions()))
+    layouts: list[str] = field(default_factory=lambda: list(LISTED))
     words_shown: bool = True
     crosshair: bool = False
     slab: float = 0
