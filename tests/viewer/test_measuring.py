@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, expect
 from pydicom.pixels import set_pixel_data
@@ -367,6 +368,7 @@ def test_a_series_is_straightened_along_a_drawn_path(panel: Screen) -> None:
     assert np.abs(image[:, middle].astype(int) - due[:rows]).max() <= 3
     assert (panel.state("curved_left"), panel.state("curved_right")) == ("I", "S")
     assert image[5, middle + 4] > image[5, middle] > image[5, middle - 4]
+    assert Axe().run(panel.page).response["violations"] == []
     assert "mm along a smooth curve" in panel.button("curved-words").inner_text()
 
     box = panel.button("curved-image").bounding_box()
