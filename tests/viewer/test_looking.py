@@ -451,6 +451,12 @@ def test_the_crosshair_is_at_the_same_place_in_all_views(screen: Screen) -> None
     screen.put("lines", True)
     for view, before in bare.items():  # each shows where the others cut it
         screen.until(lambda view=view, before=before: screen.changed(before, view) > 0.001)
+    screen.put("handles", True)
+    planes, window = [screen.slice(view)[0] for view in ("Yellow", "Green")], screen.words("br")
+    screen.drag(at, (at[0] + 40, at[1] + 30))
+    for view, before in zip(("Yellow", "Green"), planes, strict=True):
+        screen.until(lambda view=view, before=before: screen.slice(view)[0] != before)
+    assert screen.words("br") == window
 
 
 @pytest.mark.parametrize("kind", ["max", "min", "mean"])
@@ -570,6 +576,30 @@ def test_sagittal_series_are_compared_in_their_own_plane(
     screen.tool("layout")
     screen.button("layout-Four views").click()
     screen.until(lambda: screen.slice()[1] == 50 and screen.edges("Red") == ["R", "L", "A", "P"])
+
+
+def test_views_of_several_series_play_each_by_itself(screen: Screen, study: dict[str, list[Made]]) -> None:
+    screen.tool("layout")
+    screen.button("layout-Compare").click()
+    screen.button(f"compare-{study['loop'][0].series}").click()
+    screen.wait("s.Other_count === 20")
+    screen.put("linked", False)
+    try:
+        ramp, loop = screen.state("Red_at"), screen.state("Other_at")
+        screen.page.keyboard.press("Escape")
+        screen.page.mouse.move(*screen.middle("Other"))
+        screen.page.keyboard.press(" ")
+        screen.wait(f"s.playing && s.Other_at !== {loop}")
+        assert screen.state("Red_at") == ramp
+        screen.page.keyboard.press(" ")
+        screen.wait("!s.playing")
+        loop = screen.state("Other_at")
+        screen.button("play").click()
+        screen.wait(f"s.playing && s.Other_at !== {loop} && s.Red_at !== {ramp}")
+        screen.button("play").click()
+        screen.wait("!s.playing")
+    finally:
+        screen.put("linked", True)
 
 
 def test_a_loop_plays_at_its_rate_and_stops(screen: Screen, study: dict[str, list[Made]]) -> None:

@@ -76,7 +76,7 @@ class Views:
                 name.crosshair: self._crosshair_chosen,
                 (name.slab, name.slab_kind): self._slab_chosen,
                 name.aligned: lambda _: self.align(),
-                name.lines: self._lines_chosen,
+                (name.lines, name.handles): self._lines_chosen,
             }
         )
 
@@ -297,10 +297,15 @@ class Views:
             view.get_view_node().SetFieldOfView(wide / factor, high / factor, deep)
             view.schedule_render()
 
-    def _lines_chosen(self, on: bool) -> None:
-        """Draw in each slice view where the others cut it."""
+    def _lines_chosen(self, lines: bool, handles: bool) -> None:
+        """Draw in each slice view where the others cut it, with handles that move and turn their planes."""
         logic = self.app.app_logic
-        logic.SetIntersectingSlicesEnabled(logic.IntersectingSlicesVisibility, on)
+        logic.SetIntersectingSlicesEnabled(logic.IntersectingSlicesVisibility, lines or handles)
+        logic.SetIntersectingSlicesEnabled(logic.IntersectingSlicesInteractive, handles)
+        slices = logic.GetSliceLogics()
+        for at in range(slices.GetNumberOfItems()):
+            display = slices.GetItemAsObject(at).GetSliceDisplayNode()
+            display.SetIntersectingSlicesInteractiveHandlesVisibilityMode(display.AlwaysVisible)
         self.redraw()
 
     def _slice_ui(self, server: Any, view_id: str, view: Any) -> None:

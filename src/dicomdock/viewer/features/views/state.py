@@ -24,6 +24,7 @@ class ViewsState:
     left : what a drag with the left button does: ``window``, fit it to a ``region``, ``move``, ``zoom``,
         ``scroll``.
     lines : each slice view shows where the others cut it.
+    handles : these lines have handles, by which the planes of the others are moved and turned.
     """
 
     layout: str = FOUR_VIEWS
@@ -36,6 +37,7 @@ class ViewsState:
     threed_note: str = ""
     left: str = "window"
     lines: bool = False
+    handles: bool = False
 
 
 @dataclass
