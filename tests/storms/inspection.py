@@ -67,12 +67,20 @@ def inspected(home: Path) -> dict[str, Instance]:
             "select coalesce(sum(NumberOfStudyRelatedInstances), 0) from study"
         ).fetchone()
         assert counted == (len(rows),)
+        for level, part in PARTS.items():
+            parts = database.execute(f"select {part}, count(*) from {level} group by 1").fetchall()
+            kept = database.execute(f'select part, "rows" from {level}_count where "rows" <> 0').fetchall()
+            assert sorted(kept) == sorted(parts), f"{level}_count does not count its rows"
     finally:
         database.close()
     names = {_path(settings, name): one for name, one in rows.items()}
     assert {path: one.digest for path, one in names.items()} == paths
     assert all(path.stat().st_size == one.size for path, one in names.items())
     return rows
+
+
+PARTS = {"study": "StudyDate", "series": "id / 16384", "instance": "id / 16384"}
+"""What the rows of a level are counted by, as the decision about offsets says."""
 
 
 def _path(settings: Settings, name: str) -> Path:
