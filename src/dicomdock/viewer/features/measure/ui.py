@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from trame.widgets import html
-from trame_vuetify.widgets.vuetify3 import VIcon
 
 from dicomdock.viewer.features.measure.kinds import KINDS
 from dicomdock.viewer.features.measure.state import MeasureState
 from dicomdock.viewer.page_state import names_of
-from dicomdock.viewer.shell.widgets import button, panel
+from dicomdock.viewer.shell.widgets import button, icon, panel
 
 MEASURE = names_of(MeasureState)
 
@@ -64,7 +63,7 @@ def measuring_panel(server: Any) -> None:
             )
 
 
-def _icon(icon: str, label: str, click: Any, given: str, testid: str, *, dynamic: bool = False) -> None:
+def _icon(name: str, label: str, click: Any, given: str, testid: str, *, dynamic: bool = False) -> None:
     """Make a button of a measurement; only what lies in the images can be gone to, shown and hidden."""
     with html.Button(
         click=(click, given),
@@ -73,4 +72,4 @@ def _icon(icon: str, label: str, click: Any, given: str, testid: str, *, dynamic
         raw_attrs=[f":aria-label=\"'{label}: ' + one.name\"", f":data-testid=\"'{testid}-' + i\""],
         classes="icon",
     ):
-        VIcon(icon=(icon,), size=16) if dynamic else VIcon(icon, size=16)
+        icon((name,) if dynamic else name, 16)
