@@ -18,7 +18,7 @@ def test_nothing_that_comes_late_replaces_the_page() -> None:
 
 
 def test_what_the_page_asks_for_later_is_fetched_with_the_first_scripts() -> None:
-    page = index_page("name", "dark", ("__one/a.css", "__two/b.js"))
+    page = index_page("name", "dark", ("__one/a.css", "__two/b.js", "other"))
     found = re.findall(r'<link rel="preload" as="(\w+)" href="([^"]+)" />', page)
     assert found == [("style", "__one/a.css"), ("script", "__two/b.js")]
     assert page.index("__two/b.js") < page.index("</head>")

@@ -43,7 +43,7 @@ def main() -> None:
         start.secret,
         start.one_time_token,
         lambda: Preferences(settings).theme,
-        lambda: [*server.state.trame__styles, *server.state.trame__scripts],
+        lambda: [*map(str, (*server.state.trame__styles, *server.state.trame__scripts))],
     )
     station = Workstation(server, settings, guard, channel.send, lambda: leave(station))
 

@@ -73,7 +73,7 @@ from dicomdock.viewer.shell.state import ShellState
 from dicomdock.viewer.shell.tabs import Tabs
 
 STATIC = Path(__file__).with_name("static")
-# Of Vuetify nothing is loaded but its copy of Material Design Icons: the rest is a third of the page's work.
+# Of Vuetify nothing is loaded but its copy of Material Design Icons: the rest, a megabyte, delays the images.
 ICONS = Path(str(resources.files("trame_vuetify") / "module" / "v3-serve"))
 MODULE = {
     "serve": {"__dicomdock": str(STATIC), "__icons": str(ICONS)},

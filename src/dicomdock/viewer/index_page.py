@@ -44,8 +44,6 @@ def index_page(process: str, theme: str = "auto", later: tuple[str, ...] = ()) -
         text = re.sub(pattern, ours, text, flags=re.DOTALL)
     text = text.replace("<html", f'<html data-theme="{theme}"', 1)
     kinds = {"js": "script", "css": "style"}
-    early = "".join(
-        f'<link rel="preload" as="{kinds[name.rpartition(".")[2]]}" href="{escape(name)}" />'
-        for name in later
-    )
+    named = ((kinds.get(name.rpartition(".")[2]), escape(name)) for name in later)
+    early = "".join(f'<link rel="preload" as="{kind}" href="{name}" />' for kind, name in named if kind)
     return text.replace("</head>", f'{early}<meta name="viewer-process" content="{process}" /></head>', 1)

@@ -36,7 +36,7 @@ def checkbox(name: object, label: str) -> None:
 def panel(name: str, title: str) -> Iterator[Any]:
     """Make the panel of a tool; it is there while its tool is on.
 
-    The browser compiles it when it is first shown: all panels at once take longer than the first image.
+    The browser compiles it when it is first shown; before the first image it has enough to do.
     """
     template = f"panel_{name}"
     place = client.ServerTemplate(name=template, v_if=f"{TOOL} === '{name}'")
