@@ -38,6 +38,7 @@ def parts(here: Place) -> dict[str, list[Callable[[], str]]]:
             *(partial(pull.warm, here, one, **limits) for one in ends),
             *(partial(pull.as_process, here, one) for one in ends),
             partial(pull.study, here),
+            partial(pull.many, here),
             *(partial(pull.far, here, one) for one in ends),
         ],
         "push": push.all_sections(here),

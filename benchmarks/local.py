@@ -126,17 +126,17 @@ def memory(place: Place) -> str:
 
 
 def search(place: Place) -> str:
-    """First page of 50 out of 100,000 studies with 1,000,000 instances."""
+    """First page of 50 out of 100,000 studies with about 1,000,000 instances."""
     settings = place.settings("large")
-    studies, instances = place.effort.studies, place.effort.instances
-    large.fill(settings, studies, instances)
+    studies = place.effort.studies
+    instances = large.fill(settings, studies)
     queries = {
         "newest first": {},
-        "patient name wildcard Garcia12*": {"PatientName": "Garcia12*"},
-        "patient name wildcard *anaka7*": {"PatientName": "*anaka7*"},
+        "patient name wildcard Garcia-Novak*": {"PatientName": "Garcia-Novak*"},
+        "patient name wildcard *anaka-Wei*": {"PatientName": "*anaka-Wei*"},
         "date range of a month": {"StudyDate": "20140301-20140331"},
         "date range of ten years": {"StudyDate": "20100101-20191231"},
-        "patient ID": {"PatientID": "P0054321"},
+        "patient ID": {"PatientID": "P0-0000000"},
         "nobody": {"PatientName": "Xyzzy*"},
     }
     with Archive.open(settings) as archive:

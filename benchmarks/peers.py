@@ -23,6 +23,20 @@ def dicomweb_client_pull(url: str, study: str, *series_and_folder: str) -> None:
             dcmwrite(Path(folder) / f"{dataset.SOPInstanceUID}.dcm", dataset)
 
 
+def dicomweb_client_studies(url: str, folder: str, *studies: str) -> None:
+    """Fetch studies one after the other with dicomweb-client's iter_study and write them with pydicom."""
+    import requests
+    from dicomweb_client import DICOMwebClient
+    from pydicom import dcmwrite
+
+    session = requests.Session()
+    session.auth = LOGIN
+    client = DICOMwebClient(url, session=session)
+    for study in studies:
+        for dataset in client.iter_study(study, media_types=(("application/dicom", "*"),)):
+            dcmwrite(Path(folder) / f"{dataset.SOPInstanceUID}.dcm", dataset)
+
+
 def dicomtrolley_pull(url: str, study: str, series: str, folder: str) -> None:
     """Fetch a series with dicomtrolley into a folder."""
     import requests

@@ -73,10 +73,24 @@ class Place:
 
     def curl(self, resource: Resource, *, port: int | None = None) -> list[str]:
         """Give the command that fetches a resource into one file."""
-        return [
-            "curl", "-sSf", "-u", f"{self.orthanc.user}:{self.orthanc.password}", "-H", f"Accept: {ACCEPT}",
-            self.profile(port).url + resource.path, "-o", str(self.folder / "curl.bin"),
-        ]  # fmt: skip
+        url = self.profile(port).url + resource.path
+        return ["curl", "-sSf", *self.curl_options, url, "-o", str(self.folder / "curl.bin")]
+
+    @property
+    def curl_options(self) -> list[str]:
+        """What logs curl in and asks for instances as they are stored."""
+        return ["-u", f"{self.orthanc.user}:{self.orthanc.password}", "-H", f"Accept: {ACCEPT}"]
+
+    def small_studies(self) -> Iterator[Resource]:
+        """Put studies of ten small instances each on the server."""
+        for number in range(self.effort.many):
+            made = ct_series(10, rows=64, columns=64, StudyInstanceUID=generate_uid())
+            folder = self.empty(f"small{number}")
+            files = [folder / f"{index}.dcm" for index in range(len(made))]
+            for file, instance in zip(files, made, strict=True):
+                file.write_bytes(instance.data)
+            self.orthanc.add(*files)
+            yield Resource(made[0].study)
 
 
 def _written(folder: Path, number: int, study: str, effort: Effort) -> Series:

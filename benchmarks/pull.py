@@ -1,4 +1,4 @@
-"""Pull beside curl, dicomweb-client and dicomtrolley: warm, as a process, over a study, and at 40 ms."""
+"""Pull beside curl, dicomweb-client and dicomtrolley: warm, as a process, a study, many studies, at 40 ms."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from dicomdock.transfer.pull import pull
 
 CURL, SYNCED, OURS = "curl", "curl + sync", "dicomdock"
 PEER = "dicomweb-client iter_series + dcmwrite"
+PARALLEL, PEER_STUDIES = "curl --parallel", "dicomweb-client, one study after the other"
 
 
 class _Warm:
@@ -155,6 +156,44 @@ def far(place: Place, series: Series) -> str:
         )
 
 
+def many(place: Place) -> str:
+    """Pull many studies of ten small instances as whole processes, with a round trip of 40 ms."""
+    studies = list(place.small_studies())
+    with delayed(place.orthanc.port, 40) as port:
+        home = home_of(place, "many", port)
+        profile = place.profile(port)
+        listed = place.folder / "many.curl"
+        listed.write_text(
+            "".join(
+                f'url = "{profile.url}{one.path}"\noutput = "{place.folder / "peer" / str(number)}"\n'
+                for number, one in enumerate(studies)
+            )
+        )
+        curl = ["curl", "-sSf", "--parallel", "--config", str(listed), *place.curl_options]
+        resources = [str(one) for one in studies]
+        peer = [sys.executable, "-m", "benchmarks.peers", "dicomweb_client_studies", profile.url]
+
+        def before() -> None:
+            place.new_archive("many")
+            place.empty("peer")
+
+        runs = alternate(
+            {
+                PARALLEL: lambda: process(curl),
+                OURS: lambda: process([*_dicomdock(home), "pull", *resources, "--json"]),
+                PEER_STUDIES: lambda: process([*peer, str(place.folder / "peer"), *resources]),
+            },
+            effort=place.effort,
+            rounds=3,
+            before=before,
+        )
+    return table(
+        f"Pull as a process, 40 ms round trip: {len(studies)} studies of 10 small instances",
+        runs,
+        [Goal(OURS, PARALLEL, 1.3), Goal(OURS, PEER_STUDIES, 4.0, at_least=True)],
+    )
+
+
 def _curl_and_sync(place: Place, resource: Resource, port: int | None = None) -> int:
     """Fetch into one file that is on the disk then, as what dicomdock has received is."""
     peak = process(place.curl(resource, port=port))
@@ -167,13 +206,13 @@ def _dicomdock(home: str) -> list[str]:
     return [sys.executable, "-m", "dicomdock.cli", "--home", home]
 
 
-def home_of(place: Place, name: str) -> str:
+def home_of(place: Place, name: str, port: int | None = None) -> str:
     """Make a home whose default server is the Orthanc, with its password kept as the program keeps it."""
     import subprocess
 
     home = str(place.folder / name)
     if not load_profiles(place.settings(name)).names:
-        added = [*_dicomdock(home), "server", "add", "orthanc", place.orthanc.url]
+        added = [*_dicomdock(home), "server", "add", "orthanc", place.profile(port).url]
         subprocess.run(
             [*added, "--user", place.orthanc.user, "--password-stdin"],
             input=place.orthanc.password, text=True, check=True, stdout=subprocess.DEVNULL,

@@ -26,7 +26,8 @@ class Effort:
     most : rounds of a table at most, where its ratios are noisy.
     seconds : that a table may take before it is repeated no more.
     series, slices, size : series of the study, slices of each, and the rows and columns of a slice.
-    studies, instances : of the large archive.
+    studies : of the large archive.
+    many : studies that are pulled at once.
     """
 
     rounds: int = 0
@@ -36,11 +37,11 @@ class Effort:
     slices: int = 150
     size: int = 512
     studies: int = 100_000
-    instances: int = 1_000_000
+    many: int = 200
 
 
 FULL = Effort()
-SMOKE = Effort(rounds=1, most=1, seconds=0.0, series=2, slices=8, size=64, studies=500, instances=5_000)
+SMOKE = Effort(rounds=1, most=1, seconds=0.0, series=2, slices=8, size=64, studies=500, many=3)
 
 
 @dataclass

@@ -63,7 +63,7 @@ def storing(folder: Path, studies: int) -> list[str]:
     for what, filled in (("an empty index", 0), (f"an index of {studies * 10:,} instances", studies)):
         settings = settings_in(folder / f"stored-{filled}")
         if filled:
-            large.fill(settings, filled, filled * 10)
+            large.fill(settings, filled)
         with LocalArchive.open(settings) as archive:
             taken = [measured(partial(_import, archive, some)) for some in paths]
         lines.append(row(f"store in {what}, an instance", taken, len(paths[0])))

@@ -41,6 +41,7 @@ def test_all_benchmarks_that_need_no_browser_run():
         assert any(title.startswith(f"### {kind}") for title in titles), kind
 
 
+@pytest.mark.slow
 def test_an_unknown_benchmark_is_refused_before_anything_runs():
     with Program([sys.executable, "-m", "benchmarks", "pul"], cwd=PROJECT) as unknown:
         assert unknown.ends() == 2

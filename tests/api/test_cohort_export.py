@@ -85,6 +85,7 @@ def test_every_series_is_written_once_and_again_where_its_files_are_gone(made, t
     assert files(folder) == written
 
 
+@pytest.mark.slow
 def test_what_leaves_as_nifti_has_no_name_and_the_voxels_and_segments_of_the_series(
     made, archive, settings, tmp_path
 ):

@@ -40,6 +40,7 @@ def cohort(archive: Archive, settings: Settings, tmp_path: Path):
     return archive.cohort("c")
 
 
+@pytest.mark.slow
 def test_every_series_has_its_answer_and_one_that_raises_costs_no_other(cohort) -> None:
     def measure(volume):
         if volume.series == SERIES[1]:
@@ -60,6 +61,7 @@ def test_every_series_has_its_answer_and_one_that_raises_costs_no_other(cohort) 
     assert list(cohort.to_dataframe()["state"]) == ["left"] * 6
 
 
+@pytest.mark.slow
 def test_a_run_says_of_each_series_what_is_unusual_about_it(cohort, settings) -> None:
     with Storing.open(settings) as archive:
         for series in (None, [str(SERIES[3].series)]):
@@ -68,6 +70,7 @@ def test_a_run_says_of_each_series_what_is_unusual_about_it(cohort, settings) ->
         assert evaluate(archive, lambda _volume: 1, SERIES[0], "seed")["remarks"] == ""
 
 
+@pytest.mark.slow
 def test_any_value_is_an_answer_and_a_map_can_be_left(cohort) -> None:
     called = []
     first = [*islice(cohort.map(lambda volume: called.append(volume) or volume.array.shape, workers=1), 1)]
@@ -77,6 +80,7 @@ def test_any_value_is_an_answer_and_a_map_can_be_left(cohort) -> None:
     assert not [one for one in threading.enumerate() if one.name.startswith("cohort")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slices", [1, 3, 50])
 def test_a_lazy_array_has_the_voxels_of_the_volume(cohort, archive, slices) -> None:
     for series in SERIES:

@@ -29,6 +29,7 @@ def plan(archive: Archive, tmp_path: Path) -> tuple[Resource, Resource]:
 WITNESS = (("box", 1.994, 54.13, 59.69, 54.98, 59.24), ("sphere", 14.162, 45.96, 59.69, 45.62, 58.04))
 
 
+@pytest.mark.slow
 def test_structures_have_the_dose_of_another_program(archive: Archive, tmp_path: Path) -> None:
     """The numbers are those of dicompyler-core 0.5.6 for the same files, interpolated to 0.3125 mm."""
     resource, drawn = plan(archive, tmp_path)
@@ -43,6 +44,7 @@ def test_structures_have_the_dose_of_another_program(archive: Archive, tmp_path:
     assert [row["mean"] for row in found.rows()] == pytest.approx([54.61, 46.19], abs=0.06)
 
 
+@pytest.mark.slow
 def test_histograms_as_csv(archive: Archive, tmp_path: Path) -> None:
     resource, drawn = plan(archive, tmp_path)
     found = archive.dose(resource).histograms(archive.segmentation(drawn), bin_width=5)

@@ -40,6 +40,7 @@ def volume(affine: np.ndarray, to_fixed: np.ndarray, contrast: bool) -> Volume:
     return Volume((2000 - values if contrast else values).astype(np.float32), geometry)
 
 
+@pytest.mark.slow
 @needs_itk
 @pytest.mark.parametrize("contrast", [False, True])
 def test_a_known_turn_and_shift_is_found(contrast: bool) -> None:
@@ -55,6 +56,7 @@ def test_a_known_turn_and_shift_is_found(contrast: bool) -> None:
     assert 0 < done[-1] <= 1
 
 
+@pytest.mark.slow
 @needs_itk
 def test_whatever_ends_the_caller_ends_the_process() -> None:
     class Cancelled(Exception): ...

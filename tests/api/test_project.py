@@ -80,6 +80,7 @@ def draw(
     return replace(made, creator=creator).save()
 
 
+@pytest.mark.slow
 def test_two_people_draw_one_reviews_and_the_export_is_right(
     archive: Archive, series: str, livers: As, tmp_path: Path
 ) -> None:
@@ -311,6 +312,7 @@ def test_what_was_stored_before_a_process_ended_is_submitted_and_not_stored_agai
     assert {one.resource for one in archive.instances(unnamed.study)} == stored
 
 
+@pytest.mark.slow
 def test_drafts_are_submitted_by_who_ran_the_tool_or_by_anyone_where_nobody_did(
     archive: Archive, series: str, livers: As, settings: Settings
 ) -> None:
@@ -353,6 +355,7 @@ def edited(archive: Archive, resource: Resource, liver: np.ndarray) -> Resource:
     return replace(found, segments=(first, *found.segments[1:])).save()
 
 
+@pytest.mark.slow
 def test_a_reviewer_sees_what_was_changed_by_hand_of_the_draft(
     archive: Archive, series: str, livers: As
 ) -> None:

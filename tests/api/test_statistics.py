@@ -52,6 +52,7 @@ def test_stored_segments_have_the_numbers_of_numpy(archive, series, kind, tmp_pa
         assert float(line["mean"]) == row["mean"]
 
 
+@pytest.mark.slow
 def test_pet_is_measured_in_suv_where_it_can_be(archive, tmp_path):
     datasets = pet()
     again = pet(PatientWeight=None)
@@ -101,6 +102,7 @@ def test_images_that_are_not_in_the_archive(archive, series):
         archive.segmentation(place).statistics()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The number of bytes of compressed pixel data")  # of frames of 15 bytes
 @pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
 def test_numbers_as_a_report_that_others_read(archive, tmp_path, kind):

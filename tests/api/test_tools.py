@@ -55,6 +55,7 @@ def headers(archive: Archive, resource: Resource):
     return dcmread(BytesIO(b"".join(part.chunks())))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["works", "turned"])
 def test_a_tool_makes_a_draft(archive, series, declare, tmp_path, mode):
     declare(mode)
@@ -80,6 +81,7 @@ def test_a_tool_makes_a_draft(archive, series, declare, tmp_path, mode):
     check_with_dciodvfy(b"".join(part.chunks()), tmp_path)
 
 
+@pytest.mark.slow
 def test_a_draft_is_accepted_once_and_by_name(archive, series, declare, tmp_path):
     declare()
     draft = archive.run_tool("grey", series).save()
@@ -103,6 +105,7 @@ def test_a_draft_is_accepted_once_and_by_name(archive, series, declare, tmp_path
     assert not changed.draft and "SOPInstanceStatus" not in headers(archive, changed.save())
 
 
+@pytest.mark.slow
 def test_a_draft_that_was_changed_has_one_version_in_its_name(archive, series, declare):
     declare()
     changed = archive.segmentation(archive.run_tool("grey", series).save())
@@ -128,6 +131,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", REFUSED)
 def test_what_cannot_be_used_is_a_sentence_and_not_stored(archive, series, declare, mode):
     declare(mode)
@@ -182,6 +186,7 @@ def test_a_tool_that_hangs_is_ended_with_what_it_started(
     assert segmentations(archive, series) == 0
 
 
+@pytest.mark.slow
 def test_a_dicom_tool_gives_a_segmentation(archive, series, declare, settings, tmp_path):
     """The program copies one that lies on the images, then one of another frame of reference."""
     declare()
@@ -204,6 +209,7 @@ def test_a_dicom_tool_gives_a_segmentation(archive, series, declare, settings, t
     assert segmentations(archive, series) == before
 
 
+@pytest.mark.slow
 def test_a_service_receives_the_images_and_its_token(archive, series, declare, settings, tmp_path):
     from dicomdock.config.secrets import Secrets
 

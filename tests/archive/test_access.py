@@ -163,6 +163,7 @@ def misspelt() -> Iterator[str]:
     yield from ("An", "k", "Kason", "Ta^An")
 
 
+@pytest.mark.slow
 def test_fuzzy_names_are_those_with_one_letter_amiss(archive: Archive, scans: list[str]) -> None:
     for asked in misspelt():
         found = {
@@ -205,6 +206,7 @@ def test_what_stands_inside_a_text_is_found(archive: Archive, scans: list[str], 
     assert found == {f"1.2.{number}" for number, value in enumerate(values) if expression.match(value)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["studies", "series", "instances"])
 @pytest.mark.parametrize("match", [{}, {"PatientSex": "F"}, {"PatientName": "*a*"}, {"Modality": "CT"}])
 def test_pages_from_any_offset_are_parts_of_one_list(archive: Archive, level, match) -> None:

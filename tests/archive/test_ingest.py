@@ -412,6 +412,7 @@ def test_what_is_named_or_begins_like_a_packed_file_and_is_not_read_is_named(
     ]
 
 
+@pytest.mark.slow
 def test_hostile_zip_files_are_refused_and_the_rest_goes_on(archive: Archive, tmp_path: Path) -> None:
     first, second = ct_series(2)
     folder = tmp_path / "in"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from dicomdock.archive import Archive
-from dicomdock.archive.index import migrations, text_search
+from dicomdock.archive.index import migrations, offsets, schema, text_search
 from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.migrations import MIGRATIONS, migrate
@@ -73,6 +73,12 @@ def of_version_3(index: Index) -> None:
         else:
             for keyword in text_search.KEYWORDS:
                 connection.execute(f"DROP INDEX IF EXISTS study_text_{keyword}")
+            for (name,) in connection.all(
+                "SELECT tgfoid::regprocedure FROM pg_trigger WHERE NOT tgisinternal"
+            ):
+                connection.execute(f"DROP FUNCTION {name} CASCADE")
+        for counted in offsets.COUNTED.values():
+            connection.execute(f"DROP TABLE {counted.counts.name}")
         connection.execute("UPDATE archive SET version = 3")
 
 
@@ -131,6 +137,18 @@ def test_indexes_that_an_ended_process_left_half_built_are_completed(
     migrate(index)
     assert version(index) == len(MIGRATIONS)
     assert indexes(index) == all_of_them
+
+
+def test_the_rows_of_an_earlier_archive_are_counted(index: Index) -> None:
+    migrate(index)
+    of_version_3(index)
+    study = {"StudyInstanceUID": "1.2", "StudyDate": "20010101", "added": 0.0}
+    with index.writing() as connection:
+        connection.insert(schema.study, [schema.study.values(study)])
+    migrate(index)
+    with index.writing() as connection:
+        connection.insert(schema.study, [schema.study.values(study | {"StudyInstanceUID": "1.3"})])
+        assert connection.all("SELECT * FROM study_count") == [("20010101", 2)]
 
 
 def test_a_step_that_fails_leaves_nothing(index: Index) -> None:

@@ -23,6 +23,7 @@ from tests.builders import ct_series, mr_series, write
 from tests.servers.s3 import S3
 
 
+@pytest.mark.slow
 def test_what_is_imported_is_in_the_bucket_and_comes_back(
     stored_settings: Settings, bucket: S3, tmp_path: Path
 ) -> None:
@@ -74,6 +75,7 @@ def test_a_removed_instance_can_come_again(stored_settings: Settings, bucket: S3
             assert bucket.objects() == {}
 
 
+@pytest.mark.slow
 def test_the_report_of_a_cohort_shows_images_that_are_not_on_this_machine(
     stored_settings: Settings, bucket: S3, tmp_path: Path
 ) -> None:
@@ -86,6 +88,7 @@ def test_the_report_of_a_cohort_shows_images_that_are_not_on_this_machine(
     assert "data:image/jpeg;base64," in (tmp_path / "report.html").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_nothing_is_downloaded_before_it_is_wanted(
     stored_settings: Settings, bucket: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -107,6 +107,7 @@ def file_of(settings: Settings, made: Made) -> Path:
         return archive.instances(made.resource)[0].path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_the_rest_goes_on_and_an_import_mends(
     settings: Settings, made: list[Made], tmp_path: Path, run: Run, damage: Damage

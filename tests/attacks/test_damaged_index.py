@@ -65,6 +65,7 @@ def overwrite(home: Path) -> None:
     (home / "archive/index.sqlite").write_bytes(os.urandom(20_000))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", [damage_inside, delete, overwrite])
 def test_a_command_rebuilds_the_index_and_answers(full_home: Path, made: list[Made], harm: Any) -> None:
     harm(full_home)
@@ -77,6 +78,7 @@ def test_a_command_rebuilds_the_index_and_answers(full_home: Path, made: list[Ma
     assert (again.returncode, again.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_files_that_are_gone_are_never_nothing(full_home: Path) -> None:
     shutil.move(full_home / "archive/files", full_home / "away")
     for words in (["list"], ["verify"], ["doctor", "--json"], ["export", "1.2.3", str(full_home / "out")]):
@@ -88,6 +90,7 @@ def test_files_that_are_gone_are_never_nothing(full_home: Path) -> None:
     assert dicomdock(full_home, "verify").returncode == 0
 
 
+@pytest.mark.slow
 def test_an_empty_mount_point_is_named_and_a_pull_or_import_fills_it(
     full_home: Path, tmp_path: Path, made: list[Made]
 ) -> None:
@@ -104,6 +107,7 @@ def test_an_empty_mount_point_is_named_and_a_pull_or_import_fills_it(
     assert (again.returncode, again.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_not_mounted_any_more_is_an_error_for_every_command(
     full_home: Path, tmp_path: Path, made: list[Made]
 ) -> None:
@@ -221,6 +225,7 @@ def test_a_read_only_home_can_be_listed_and_exported(
     assert "read-only" in refused.stderr
 
 
+@pytest.mark.slow
 def test_what_must_write_says_that_the_home_is_read_only(full_home: Path, read_only: Any) -> None:
     dicomdock(full_home, "transfers")  # the state folder is there
     before = read_only(full_home)

@@ -57,6 +57,7 @@ def test_a_connection_of_another_user_is_closed_before_it_is_read(dock: RunningD
     assert other.returncode in (52, 56)  # an empty answer, or a connection that was reset
 
 
+@pytest.mark.slow
 @linux
 @pytest.mark.parametrize(("options", "expected"), [((), b"000"), (("--other-users",), b"401")])
 def test_the_dicomweb_server_is_for_its_user_unless_asked(

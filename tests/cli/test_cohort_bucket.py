@@ -55,6 +55,7 @@ def filled(bucket: S3) -> dict[Resource, list[Made]]:
     return {Resource(made[0].study, made[0].series): made for made in series.values()}
 
 
+@pytest.mark.slow
 def test_its_series_are_found_by_their_heads_and_come_whole(
     run: Run, filled: dict[Resource, list[Made]], bucket: S3, counted: Faulty, settings: Settings
 ) -> None:

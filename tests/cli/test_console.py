@@ -156,6 +156,7 @@ def test_no_password_at_all_is_no_empty_one(monkeypatch):
         Console().secret("Password", from_stdin=True)
 
 
+@pytest.mark.slow
 def test_several_studies_are_removed_on_a_terminal_only_when_that_is_meant(run, tmp_path):
     made = [*ct_series(1), *ct_series(1), *ct_series(1)]
     for index, one in enumerate(made):

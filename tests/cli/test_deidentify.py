@@ -27,6 +27,7 @@ def copies(folder):
     return [dcmread(path) for path in sorted(folder.rglob("*.dcm"))]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("odd_values")
 def test_no_canary_leaves_in_files_nor_in_their_names(run, tmp_path):
     dataset = ct_series(1)[0].dataset

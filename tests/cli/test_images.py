@@ -43,6 +43,7 @@ def series(run, tmp_path):
     return f"{made[0].study}/{made[0].series}"
 
 
+@pytest.mark.slow
 def test_libraries_do_not_talk_to_the_user_of_a_command(run, process, tmp_path):
     made = scan(np.zeros((3, 4, 4), np.int16), AcquisitionNumber="12")
     odd = [one.data.replace(b"IS\x02\x0012", b"IS\x02\x001A") for one in made]

@@ -44,6 +44,7 @@ def as_(run: Run, settings: Settings, tmp_path: Path) -> As:
     return as_
 
 
+@pytest.mark.slow
 def test_a_project_is_walked_by_commands(
     run: Run, as_: As, settings: Settings, series: str, tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ def test_the_table_of_groups_names_the_commands_of_each_module(module):
     assert names(module) == [*GROUPS[module]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", ALL, ids=" ".join)
 def test_a_command_alone_has_the_help_that_it_has_in_the_whole_program(words, whole, capsys):
     assert run([*words, *HELP]) == 0

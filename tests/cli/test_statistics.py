@@ -22,6 +22,7 @@ def drawn(run, tmp_path):
     return series, stored.json["resource"]
 
 
+@pytest.mark.slow
 def test_numbers_as_document_table_and_csv(run, drawn, tmp_path):
     series, resource = drawn
     table = tmp_path / "numbers.csv"

@@ -47,6 +47,7 @@ def declare(run: Run, folder: Path, mode: str, more: str = "") -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_a_tool_from_its_declaration_to_an_accepted_segmentation(run, series, tmp_path):
     assert "dicomdock tool add FILE" in run("tool", "list").out
     declare(run, tmp_path, "works")
@@ -92,6 +93,7 @@ def test_a_service_is_allowed_and_its_token_is_stored_unseen(run, tmp_path, sett
     assert run("tool", "allow", "--json").json["allowed"][0]["origin"] == "http://gpu.invalid:80"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_tool_and_stores_nothing(run, series, tmp_path, settings, number):
     declare(run, tmp_path, "hangs")

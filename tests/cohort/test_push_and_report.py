@@ -24,6 +24,7 @@ SERIES = [Resource("1.2.777.1", f"1.2.777.1{number}") for number in (1, 2)]
 AWAY = Resource("1.2.777.1", "1.2.777.13")
 
 
+@pytest.mark.slow
 def test_a_cohort_is_sent_as_it_is_and_as_copies_and_reported(settings: Settings, tmp_path: Path):
     other = replace(settings, archive=tmp_path / "server", state=tmp_path / "server-state")
     key = tmp_path / "key"

@@ -69,6 +69,7 @@ def saved(kind: str, settings: Settings) -> set[str]:
     return set(TomlFile(settings.config / "settings.toml").read())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(SAVING))
 def test_what_four_processes_save_is_all_there(kind, settings, monkeypatch):
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")

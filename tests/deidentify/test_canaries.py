@@ -68,6 +68,7 @@ def options_of(profile: str) -> list[str]:
     return profile.split(",")[1:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", PROFILES)
 def test_no_canary_leaves_with_any_option(profile: str) -> None:
     data = infest(ct_series(1)[0].dataset, options_of(profile), spare=[DOCUMENT])
@@ -78,6 +79,7 @@ def test_no_canary_leaves_with_any_option(profile: str) -> None:
     assert left == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_no_canary_leaves_in_any_encoding(syntax: str) -> None:
     dataset = composite(CTImageStorage, transfer_syntax=syntax, Modality="CT")
@@ -88,6 +90,7 @@ def test_no_canary_leaves_in_any_encoding(syntax: str) -> None:
     assert dcmread(io.BytesIO(made.data)).file_meta.TransferSyntaxUID == syntax
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sop_class", HELD_KINDS)
 def test_no_canary_leaves_in_any_kind_of_object(sop_class: str) -> None:
     """What leaves has no canary; the rest is held back, and the reason names none."""
@@ -114,6 +117,7 @@ def test_no_canary_leaves_in_any_object_of_the_standard() -> None:
     assert left > 100
 
 
+@pytest.mark.slow
 def test_what_comes_in_stays_as_it_is() -> None:
     data = infest(ct_series(1)[0].dataset, spare=[DOCUMENT])
     dataset = dcmread(io.BytesIO(data))

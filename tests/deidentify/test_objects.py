@@ -110,6 +110,7 @@ def errors(data: bytes, folder: Path) -> Counter[str]:
     return Counter(re.sub(r"<[\d.]{9,}>", "<>", line) for line in lines if line.startswith("Error"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_validator_finds_no_new_error(images: list[Made], profile: str, tmp_path: Path) -> None:
     for name, data in {"image": images[0].data, **objects(images)}.items():

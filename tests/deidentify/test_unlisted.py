@@ -30,6 +30,7 @@ def crowded(vr: str) -> Dataset:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize("vr", ["", "LO", "UT", "UN"])
 @pytest.mark.parametrize("profile", ["basic", "basic,clean-descriptors,retain-modified-dates"])

@@ -452,6 +452,7 @@ def test_sequences_nested_without_end_are_refused_quickly() -> None:
         read(data)
 
 
+@pytest.mark.slow
 def test_a_million_items_are_not_a_million_objects() -> None:
     items = struct.pack("<HHL", 0xFFFE, 0xE000, 0) * 120_000
     head = struct.pack("<HH2sHL", 0x40, 0x0275, b"SQ", 0, len(items))

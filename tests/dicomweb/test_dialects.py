@@ -126,6 +126,7 @@ BEHAVIOUR = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [True, False], ids=["with its dialect", "unknown"])
 @pytest.mark.parametrize("name", BEHAVIOUR)
 def test_a_server_that_behaves_so_is_searched_and_pulled(name, known, settings):

@@ -81,6 +81,7 @@ LISTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nothing", NOTHING)
 @pytest.mark.parametrize("which", LISTS)
 def test_an_empty_list_hides_nothing(which, nothing, two, settings):
@@ -174,6 +175,7 @@ PAGES: dict[str, Pages] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pages", PAGES)
 def test_every_row_comes_once_whatever_the_pages_are(pages, many, settings):
     server = Paged(many)

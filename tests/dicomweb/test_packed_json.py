@@ -28,6 +28,7 @@ def _kind(request: Request, body: bytes) -> Answer:
     return Answer(200, body)
 
 
+@pytest.mark.slow
 def test_honest_json_that_packs_very_well_is_read_without_compression(settings):
     body = _rows(30_000)  # 32 MB, 90 kB on the wire
     asked: list[str] = []
@@ -64,6 +65,7 @@ def test_xml_of_brackets_is_refused_before_it_becomes_objects(filling):
         xml_model.from_xml(b"<x>" + filling * (1 << 20) + b"</x>")
 
 
+@pytest.mark.slow
 def test_a_large_honest_document_is_read():
     attribute = '"%08X":{"vr":"SH"}'
     row = "{" + ",".join(attribute % tag for tag in range(0x00080000, 0x00080064)) + "}"

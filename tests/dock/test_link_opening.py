@@ -219,6 +219,7 @@ def end(settings: Settings) -> None:
     lock.release()
 
 
+@pytest.mark.slow
 def test_a_signal_while_the_dock_starts_leaves_no_socket(settings: Settings):
     path = socket_path(settings)
     command = [sys.executable, "-m", "dicomdock.cli", "run", "--background", "--port", "0"]
@@ -244,6 +245,7 @@ sys.exit(run(Settings.load(), port=0, background=True))
 """
 
 
+@pytest.mark.slow
 def test_a_signal_amid_the_opening_of_the_socket_leaves_none(settings: Settings):
     dock = subprocess.run(
         [sys.executable, "-c", SIGNALLED_AMID_OPENING], capture_output=True, timeout=120, check=False

@@ -357,6 +357,7 @@ sys.exit(run.run(Settings.load(), port=0, background=True, demo=True))
 """
 
 
+@pytest.mark.slow
 def test_a_signal_amid_an_import_ends_the_dock(settings: Settings):
     dock = subprocess.run(
         [sys.executable, "-c", SIGNALLED_AMID_AN_IMPORT], capture_output=True, timeout=120, check=False

@@ -71,6 +71,7 @@ def test_a_derived_series_is_read_as_it_was_made(kind: dict[str, object], tmp_pa
         assert one.DerivationDescription == "Cropped"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [CT, MR, PET])
 def test_padding_and_what_is_no_number_become_padding(kind: dict[str, object], tmp_path: Path) -> None:
     array = values() + 1

@@ -74,6 +74,7 @@ def test_smoothing_keeps_the_size_and_takes_the_steps_away():
     assert radii.mean() == pytest.approx(15, abs=0.3)
 
 
+@pytest.mark.slow
 def test_vtk_reads_what_was_written(tmp_path):
     geometry = pytest.importorskip("vtkmodules.vtkIOGeometry")
     numpy_support = pytest.importorskip("vtkmodules.util.numpy_support")

@@ -199,6 +199,7 @@ def test_directions_in_a_plane_are_no_mean(directions) -> None:
         trace_weighted(volumes, found.axis, found.plans, 800)
 
 
+@pytest.mark.slow
 def test_what_volumes_differ_in_is_not_stated_of_what_is_made_of_all(tmp_path: Path) -> None:
     """A mean over echoes has no echo time; what all have in common stays."""
     for own in (

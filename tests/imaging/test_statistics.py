@@ -246,6 +246,7 @@ def test_uptake_of_one_type_becomes_that_of_another() -> None:
         to_suv(Volume.from_instances(odd), odd, "LBMJANMA")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suv_type", ["LBM", "LBMJAMES128", "LBMJANMA", "BSA"])
 @pytest.mark.parametrize(
     ("changed", "sentence"),
@@ -317,6 +318,55 @@ def test_body_weight_factors() -> None:
     assert body_weight_factor(counts) == pytest.approx(3 * FACTOR)
     block.add_new(0x00, "DS", "0.25")
     assert body_weight_factor(counts) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("changed", "background"),
+    [
+        ({}, 3600),  # DRO_0_0, DRO_1_0
+        ({"Units": "CNTS", "scale": (0x1000, "0.0005")}, 2000),  # DRO_2_4
+        ({"Units": "CNTS", "scale": (0x1009, "0.5")}, 7200),  # DRO_2_5
+        ({"DecayCorrection": "ADMIN"}, 5258),  # DRO_3_1
+        (  # DRO_3_2
+            {
+                "SeriesTime": "113000",
+                "AcquisitionTime": "110500",
+                "FrameReferenceTime": "600000",
+                "ActualFrameDuration": "603000",
+            },
+            3600,
+        ),
+        ({"AcquisitionTime": "113000", "Manufacturer": "GE MEDICAL SYSTEMS"}, 3600),  # DRO_3_3
+        (  # DRO_4_2
+            {
+                "SeriesTime": "003000",
+                "AcquisitionTime": "003000",
+                "RadiopharmaceuticalStartTime": "233000",
+            },
+            3600,
+        ),
+        ({"RadionuclideHalfLife": "4057.7"}, 2843),  # DRO_5_0
+    ],
+)
+def test_the_published_values_of_the_oncoray_phantoms(changed: dict[str, Any], background: float) -> None:
+    """Headers as theirs (github.com/oncoray/suv_computation): their background is published as SUV 1.00."""
+    scale = changed.pop("scale", None)
+    theirs = {
+        "SeriesTime": "110000",
+        "AcquisitionTime": "110000",
+        "RadiopharmaceuticalStartTime": "100000",
+        "RadionuclideTotalDose": "368080000",
+        "RadionuclideHalfLife": "6586.2",
+        "PatientWeight": "70",
+    }
+    image = pet(**{**theirs, **changed})[0]
+    if scale is not None:  # without a Private Creator; that of another maker means nothing
+        image.add_new((0x7053, scale[0]), "DS", scale[1])
+        image.Manufacturer = "Other"
+        with pytest.raises(GeometryError, match="scale factor of counts is not stated"):
+            body_weight_factor(image)
+        image.Manufacturer = "Philips Medical Systems"
+    assert background * body_weight_factor(image) == pytest.approx(1.0, rel=2e-4)
 
 
 @pytest.mark.parametrize(

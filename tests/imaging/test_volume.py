@@ -494,6 +494,7 @@ def test_windows_are_over_finite_values(padding: float) -> None:
     assert window_over(np.full((2, 2, 2), padding)).width > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modality", ["CT", "MR", "PT"])
 @pytest.mark.parametrize("scale", [("1", "0"), ("1", "-1024"), ("0.0371", "5.3"), ("-1", "10")])
 @pytest.mark.parametrize("signed", [True, False])

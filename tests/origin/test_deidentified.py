@@ -119,6 +119,7 @@ def status(answer: bytes) -> int:
     return int(answer.split(b" ", 2)[1])
 
 
+@pytest.mark.slow
 def test_no_canary_leaves_on_any_route(server: Running, originals: list[Made]) -> None:
     asked = paths(seen(originals[0])) + paths(seen(originals[2]))
     asked += [
@@ -181,6 +182,7 @@ def test_no_search_by_what_was_removed_finds_anything(server: Running, level: st
     assert (answer.status, answer.data.strip()) in ((204, b""), (200, b"[]"))
 
 
+@pytest.mark.slow
 def test_another_program_works_with_the_pseudonyms(
     client: DICOMwebClient, originals: list[Made], archive: Archive, tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ def test_a_crash_is_one_sentence_and_the_next_call_works(workers):
     assert workers.call(os.getpid) != os.getpid()
 
 
+@pytest.mark.slow
 def test_a_hang_ends():
     workers = Workers(1, patience=1)
     with pytest.raises(NotAcceptable, match="took too long"):

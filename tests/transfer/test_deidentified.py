@@ -68,6 +68,7 @@ def add(archive: Archive, *instances: bytes) -> None:
             writer.add(Part("application/dicom", lambda data=data: iter([data])))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("odd_values")
 def test_no_canary_reaches_the_server(
     queue: TransferQueue,

@@ -164,6 +164,7 @@ def test_a_series_of_which_little_is_missing_is_completed_one_by_one(
     assert kept(archive, series_of(made)) == originals(made)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [0.0, 0.05, 0.4, 0.9, None], ids=str)
 @pytest.mark.parametrize("seed", range(4))
 def test_whatever_a_stream_that_completes_a_series_lacks_is_fetched(
@@ -633,6 +634,31 @@ def test_what_is_named_twice_is_fetched_and_counted_once(archive: Archive, setti
     assert len(fetched) == 1
 
 
+class _Together(Awkward):
+    """Answers no search for series before three have been asked for."""
+
+    def __init__(self, made: list[Made]) -> None:
+        super().__init__(made)
+        self.asked_for: set[str] = set()
+        self.three = threading.Event()
+
+    def __call__(self, request: Request) -> Answer:
+        path = urlsplit(request.path).path
+        if path.endswith("/series"):
+            self.asked_for.add(path)
+            if len(self.asked_for) >= 3:
+                self.three.set()
+            assert self.three.wait(60)
+        return super().__call__(request)
+
+
+def test_studies_do_not_wait_for_each_others_lists(archive: Archive, settings: Settings):
+    studies = [ct_series(2) for _ in range(6)]
+    with client_of(_Together([one for made in studies for one in made]), settings) as client:
+        report = ended(pull(client, archive, [Resource(made[0].study) for made in studies], settings))
+    assert counts(report) == (12, 12, 0, 0, 0)
+
+
 @pytest.mark.parametrize("level", ["series", "instances"])
 def test_a_list_with_an_unusable_uid_is_the_servers_fault(archive: Archive, settings: Settings, level: str):
     made = ct_series(3)
@@ -712,6 +738,7 @@ class OddServer(Awkward):
         return multipart(one.data for one in found) if found else refused(404)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["series", "instance"])
 @pytest.mark.parametrize("streams", [True, False], ids=["streams", "one by one"])
 @pytest.mark.parametrize(

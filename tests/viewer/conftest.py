@@ -82,6 +82,7 @@ USUAL = {
     "aligned": True,
     "crosshair": False,
     "lines": False,
+    "handles": False,
     "left": "window",
     "colours": "Grey",
     "words_shown": True,

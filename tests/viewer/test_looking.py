@@ -23,6 +23,7 @@ from dicomdock.imaging.key_objects import read_key_objects
 from dicomdock.imaging.parametric import ParametricMap, parametric_map_to_dicom
 from dicomdock.imaging.terminology import Code
 from dicomdock.imaging.volume import Volume
+from dicomdock.viewer.features.layout.layouts import BESIDE
 from tests.builders import Made, composite, made
 from tests.dock.using import arrived
 from tests.imaging.scans import AXIAL, headers, oblique, put_pixels, scan
@@ -450,6 +451,12 @@ def test_the_crosshair_is_at_the_same_place_in_all_views(screen: Screen) -> None
     screen.put("lines", True)
     for view, before in bare.items():  # each shows where the others cut it
         screen.until(lambda view=view, before=before: screen.changed(before, view) > 0.001)
+    screen.put("handles", True)
+    planes, window = [screen.slice(view)[0] for view in ("Yellow", "Green")], screen.words("br")
+    screen.drag(at, (at[0] + 40, at[1] + 30))
+    for view, before in zip(("Yellow", "Green"), planes, strict=True):
+        screen.until(lambda view=view, before=before: screen.slice(view)[0] != before)
+    assert screen.words("br") == window
 
 
 @pytest.mark.parametrize("kind", ["max", "min", "mean"])
@@ -494,13 +501,24 @@ def test_a_double_click_shows_one_view_alone_and_the_next_all(screen: Screen) ->
     screen.wait("s.layout === 'Four views'")
 
 
-def test_every_layout_shows_its_views(screen: Screen) -> None:
+def test_every_layout_shows_its_views(screen: Screen, study: dict[str, list[Made]]) -> None:
     due = {"Axial and two": 3, "Sagittal": 1, "3D": 1, "Compare": 2, "Four series": 4, "Four views": 4}
     screen.tool("layout")
     for layout, count in due.items():
         screen.button(f"layout-{layout}").click()
         screen.wait(f"s.layout === '{layout}'")
         expect(screen.page.locator("[data-view]")).to_have_count(count)
+    for rows, columns in ((3, 3), (1, 3), (2, 3)):
+        screen.page.get_by_role("button", name=f"{rows} row{'s' * (rows > 1)}, {columns} columns").click()
+        expect(screen.page.locator("[data-view]")).to_have_count(rows * columns)
+        where = [screen.box(view) for view in ("Red", *BESIDE)[: rows * columns]]
+        assert len({round(one["x"]) for one in where}) == columns
+        assert len({round(one["y"]) for one in where}) == rows
+    screen.button("beside-Sixth").click()
+    screen.button(f"compare-{study['sagittal'][0].series}").click()
+    screen.until(lambda: "4 Sagittal" in screen.words("tl", "Sixth"))
+    screen.page.keyboard.press("l")
+    screen.wait("s.layout === 'Four views'")
 
 
 def test_two_series_of_one_patient_are_scrolled_to_the_same_place(
@@ -558,6 +576,30 @@ def test_sagittal_series_are_compared_in_their_own_plane(
     screen.tool("layout")
     screen.button("layout-Four views").click()
     screen.until(lambda: screen.slice()[1] == 50 and screen.edges("Red") == ["R", "L", "A", "P"])
+
+
+def test_views_of_several_series_play_each_by_itself(screen: Screen, study: dict[str, list[Made]]) -> None:
+    screen.tool("layout")
+    screen.button("layout-Compare").click()
+    screen.button(f"compare-{study['loop'][0].series}").click()
+    screen.wait("s.Other_count === 20")
+    screen.put("linked", False)
+    try:
+        ramp, loop = screen.state("Red_at"), screen.state("Other_at")
+        screen.page.keyboard.press("Escape")
+        screen.page.mouse.move(*screen.middle("Other"))
+        screen.page.keyboard.press(" ")
+        screen.wait(f"s.playing && s.Other_at !== {loop}")
+        assert screen.state("Red_at") == ramp
+        screen.page.keyboard.press(" ")
+        screen.wait("!s.playing")
+        loop = screen.state("Other_at")
+        screen.button("play").click()
+        screen.wait(f"s.playing && s.Other_at !== {loop} && s.Red_at !== {ramp}")
+        screen.button("play").click()
+        screen.wait("!s.playing")
+    finally:
+        screen.put("linked", True)
 
 
 def test_a_loop_plays_at_its_rate_and_stops(screen: Screen, study: dict[str, list[Made]]) -> None:

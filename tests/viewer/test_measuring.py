@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+from base64 import b64decode
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Browser, expect
 from pydicom.pixels import set_pixel_data
 from pydicom.uid import generate_uid
@@ -30,6 +34,7 @@ from tests.viewer.conftest import (
     store,
     viewing,
 )
+from tests.viewer.pictures import windowed
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
 
@@ -340,3 +345,56 @@ def test_ultrasound_and_projections_are_measured_by_what_their_headers_state(
             length, how = words("distance", (20, 5), (20, 45))
             assert float(length.split()[1]) == pytest.approx(40 * 0.2, rel=0.04)
             assert how == "In mm at the detector, the body magnified"
+
+
+def picture(screen: Screen) -> np.ndarray:
+    """Read the image along a path, as the page shows it."""
+    address = screen.state("curved_picture")
+    return np.asarray(Image.open(BytesIO(b64decode(address.partition(",")[2]))))
+
+
+def test_a_series_is_straightened_along_a_drawn_path(panel: Screen) -> None:
+    path = [(20, 12), (30, 12), (45, 12), (60, 12)]
+    assert dragged(panel, "path", path)["Length"] == pytest.approx(40, abs=0.6)
+    panel.button("along-0").click()
+    panel.wait("s.curved_picture")
+    image = picture(panel)
+    # Down the image is posterior along the path, and to the right the head: k and j are the phantom's ramps.
+    width, centre = panel.state("window_width"), panel.state("window_centre")
+    k, i = panel.slice()[0] - 1, 12
+    rows, middle = image.shape[0], image.shape[1] // 2
+    due = windowed(-100 + 6 * k + 2 * (20 + np.arange(rows)) + i, width, centre)
+    assert rows == pytest.approx(41, abs=1)
+    assert np.abs(image[:, middle].astype(int) - due[:rows]).max() <= 3
+    assert (panel.state("curved_left"), panel.state("curved_right")) == ("I", "S")
+    assert image[5, middle + 4] > image[5, middle] > image[5, middle - 4]
+    assert Axe().run(panel.page).response["violations"] == []
+    assert "mm along a smooth curve" in panel.button("curved-words").inner_text()
+
+    box = panel.button("curved-image").bounding_box()
+    assert box is not None
+    panel.page.mouse.click(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.5)
+    panel.wait(f"s.Red_at > {k}")  # towards the head
+    assert panel.state("curved_at") == pytest.approx(20, abs=1)
+    assert panel.slice("Green")[0] - 1 == pytest.approx(SHAPE[1] - 1 - 40, abs=1)
+    panel.button("curved-at").fill("5")
+    panel.wait(f"s.Red_at === {k}")  # on the path itself
+
+    panel.put("curved_angle", 180)
+    panel.wait("s.curved_right === 'I'")
+    assert np.abs(picture(panel)[:, ::-1].astype(int) - image).max() <= 2
+    panel.page.keyboard.press("i")
+    panel.wait("s.inverted")
+    panel.until(lambda: picture(panel)[0, middle] == 255 - image[0, middle])
+    with panel.page.expect_download() as offered:
+        panel.button("curved-png").click()
+    assert np.array_equal(np.asarray(Image.open(offered.value.path())), picture(panel))
+    panel.page.mouse.move(*at(panel, 60, 12))
+    panel.page.mouse.down()
+    panel.page.mouse.move(*at(panel, 70, 12), steps=3)
+    panel.page.mouse.up()
+    panel.until(lambda: picture(panel).shape[0] >= rows + 9)  # it follows its path
+    panel.page.keyboard.press("Control+z")
+    panel.until(lambda: picture(panel).shape[0] == rows)
+    panel.button("drop-0").click()
+    panel.wait("!s.curved_path && !s.curved_picture")

@@ -11,7 +11,7 @@ from typing import Literal
 
 from dicomdock.api.sidecar import Sidecar, read_sidecar
 from dicomdock.archive.export import clean_name
-from dicomdock.archive.storage.local import disk_errors
+from dicomdock.archive.storage.local import appearing, disk_errors
 from dicomdock.errors import GeometryError, InvalidInput
 from dicomdock.imaging.formats.meshes import to_glb, to_mtl, to_obj, to_stl
 from dicomdock.imaging.formats.nifti import (
@@ -230,15 +230,12 @@ def _write(path: Path, data: bytes, sidecar: Sidecar | None) -> int:
     if sidecar is not None:
         contents[sidecar_of(path)] = sidecar.to_json().encode("utf-8", "replace")
     for target, content in contents.items():
-        partial = target.with_name(f"{target.name}.part")
-        with disk_errors(f"Writing {target}"):
-            partial.unlink(missing_ok=True)  # of one that was killed
-            try:
-                with partial.open("xb") as file:  # not through a link that somebody puts there meanwhile
-                    file.write(content)
-                partial.replace(target)
-            finally:
-                partial.unlink(missing_ok=True)
+        with (
+            disk_errors(f"Writing {target}"),
+            appearing(target) as unfinished,
+            unfinished.open("xb") as file,
+        ):
+            file.write(content)
     return len(data)
 
 

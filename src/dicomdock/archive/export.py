@@ -22,7 +22,7 @@ from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.queries import within
 from dicomdock.archive.index.schema import ALL_LEVELS, BY_NUMBER
 from dicomdock.archive.storage.backend import Storage
-from dicomdock.archive.storage.local import IntegrityCheck, disk_errors
+from dicomdock.archive.storage.local import IntegrityCheck, appearing, disk_errors
 from dicomdock.config.lock import FileLock, NoLocks
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DamagedInstances, InvalidInput
@@ -220,23 +220,16 @@ def _folder(folder: Path, what: str) -> Iterator[Write]:
         target = folder / name
         with disk_errors(f"Exporting to {folder}"):
             target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_name(target.name + ".part")
             if again and _holds(target, content):
                 return
             if target.exists():
                 raise InvalidInput(f"{target} is there already; export to another folder, or remove it.")
-            partial.unlink(missing_ok=True)  # of one that was killed
-            try:
-                with partial.open("xb") as file:  # not through a link that somebody puts there meanwhile
-                    if isinstance(content, Path):
-                        with content.open("rb") as stored:
-                            shutil.copyfileobj(stored, file, COPIED)
-                    else:
-                        file.write(content)
-                partial.replace(target)
-            except BaseException:
-                partial.unlink(missing_ok=True)
-                raise
+            with appearing(target) as partial, partial.open("xb") as file:
+                if isinstance(content, Path):
+                    with content.open("rb") as stored:
+                        shutil.copyfileobj(stored, file, COPIED)
+                else:
+                    file.write(content)
 
     with unfinished(folder, what) as again:
         yield write
@@ -253,11 +246,9 @@ def _holds(target: Path, content: Path | bytes) -> bool:
 def _zip_file(target: Path) -> Iterator[Write]:
     if target.exists():
         raise InvalidInput(f"{target} is there already; choose another name, or remove it.")
-    partial = target.with_name(target.name + ".part")
     with disk_errors(f"Exporting to {target}"):
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial.unlink(missing_ok=True)
-        try:
+        with appearing(target) as partial:
             # A clock that was wrong when a file came is no reason to refuse it: zip begins in 1980.
             with zipfile.ZipFile(partial, "x", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
 
@@ -268,10 +259,8 @@ def _zip_file(target: Path) -> Iterator[Write]:
                         archive.writestr(zipfile.ZipInfo(str(name)), content)  # of no time: 1 January 1980
 
                 yield write
-            if archive.namelist():
-                partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+            if not archive.namelist():
+                partial.unlink()
 
 
 class Namer:

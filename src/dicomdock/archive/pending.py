@@ -21,6 +21,7 @@ from dicomdock.archive.index.mapping import (
     study_row,
     study_text_of,
 )
+from dicomdock.archive.index.offsets import counting_instances
 from dicomdock.archive.index.queries import known_rows, mark_used
 from dicomdock.archive.index.schema import DEVIATIONS, Table, instance, remark, series, study
 from dicomdock.archive.storage.backend import Storage
@@ -121,7 +122,8 @@ def insert_instances(
         _add_deviations(connection, study_id, series_id, group)
         common: Row = {"series": series_id, "origin": origin, "made_here": made_here, "added": now}
         rows = [{**_instance_row(item), **common} for item in group]
-        connection.insert(instance, map(instance.values, rows))
+        with counting_instances(connection):
+            connection.insert(instance, map(instance.values, rows))
         _add_remarks(connection, group)
         add_to_series(connection, series_id, [item.size for item in group])
         mark_used(connection, [series_id])  # a long pull must not be evicted while it goes on

@@ -17,6 +17,7 @@ from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.criteria_sql import TABLES, Plan, column_of, plan
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.mapping import json_writer
+from dicomdock.archive.index.offsets import COUNTED
 from dicomdock.archive.index.ordering import asked_order, can_sort
 from dicomdock.archive.index.paging import Order, Rows
 from dicomdock.archive.index.queries import ArchivedInstance, instances_of
@@ -262,11 +263,13 @@ def _rows_of(
     order = _ORDERS[query.level] if query.level == "studies" or not named else _BY_NUMBER[query.level]
     asked = None if query.level == "studies" and query.order in _LATEST_FIRST else asked_order(query)
     tables = _TABLES[query.level]
+    alone = planned.alone and not named and asked is None
     return Rows(
         [_column(keyword) for keyword in keywords],
         tables,
-        table.name if planned.alone and not named and asked is None else tables,
+        table.name if alone else tables,
         clause,
         asked or order,
+        counted=COUNTED[table.name] if alone and clause == all_of(()) else None,
         any_=ids != [],
     )

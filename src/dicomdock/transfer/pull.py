@@ -30,7 +30,7 @@ from dicomdock.sources import DicomSource, Part
 from dicomdock.transfer.listing import Unlisted, instances_of, series_of
 from dicomdock.transfer.outage import Failures, is_local, wait_when_asked
 from dicomdock.transfer.progress import Failure, Progress, ProgressTracker, PullReport
-from dicomdock.transfer.watch import Stop, bounded_map, metered, watch
+from dicomdock.transfer.watch import Stop, ahead, bounded_map, metered, watch
 from dicomdock.transfer.write_behind import WriteBehind, identified
 
 if TYPE_CHECKING:
@@ -131,32 +131,36 @@ class _Pull:
     def _divided(self, resources: Sequence[Resource]) -> Iterator[Resource]:
         """Return series and instances, each once; a study is divided into what the source lists in it."""
         given: set[Resource | None] = set()
-        for resource in sorted(resources, key=lambda one: (one.series is not None, one.instance is not None)):
-            if resource in given or (resource.instance is not None and resource.parent in given):
-                continue
-            if resource.series is not None:
-                given.add(resource)
-                yield resource
-                continue
+        whole = dict.fromkeys(one for one in resources if one.series is None)
+        for study, listing in ahead(self.listing, self.settings.series_workers, self._listed, whole):
             try:
-                found, all_of_them = series_of(self.source, resource.study, unusable=self._unusable)
+                found, all_of_them = listing.result()
             except UnsupportedByServer as error:
-                self.unlisted[resource] = error
-                yield resource
+                self.unlisted[study] = error
+                yield study
                 continue
-            if not found and resource not in self.tracker.missing:
-                self.unlisted[resource] = self._unknown(resource)
-                yield resource
+            if not found and study not in self.tracker.missing:
+                self.unlisted[study] = self._unknown(study)
+                yield study
             if not all_of_them:
                 self.tracker.proven = False
-                self.tracker.warn(f"{self.source.name} cut its list of series of {resource.study} short.")
+                self.tracker.warn(f"{self.source.name} cut its list of series of {study} short.")
             self.counts.update(found)
             given.update(found)
             waiting = list(found)
             while waiting:
-                first = self.wanted(resource.study)
+                first = self.wanted(study.study)
                 at = next((at for at, series in enumerate(waiting) if series.series == first), 0)
                 yield waiting.pop(at)
+        for resource in sorted(resources, key=lambda one: one.instance is not None):
+            if resource.series is None or resource in given:
+                continue
+            if resource.instance is None or resource.parent not in given:
+                given.add(resource)
+                yield resource
+
+    def _listed(self, study: Resource) -> tuple[dict[Resource, int | None], bool]:
+        return series_of(self.source, study.study, unusable=self._unusable)
 
     def _unknown(self, resource: Resource) -> NotFound:
         return NotFound(f"{self.source.name} has no {resource.level} {resource}.")

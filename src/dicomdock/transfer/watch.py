@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from dicomdock.errors import Cancelled, StoreError
@@ -12,6 +13,7 @@ from dicomdock.sources import Part
 from dicomdock.transfer.progress import Progress, ProgressTracker
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class _End:
@@ -116,6 +118,18 @@ def bounded_map(
     errors = [error for future in futures if (error := future.exception())]
     if errors:
         raise next((error for error in errors if not isinstance(error, Cancelled)), errors[0])
+
+
+def ahead(
+    pool: ThreadPoolExecutor, number: int, job: Callable[[T], U], items: Iterable[T]
+) -> Iterator[tuple[T, Future[U]]]:
+    """Yield each item with the result of its job to come; so many jobs are begun before their turn."""
+    begun: deque[tuple[T, Future[U]]] = deque()
+    for item in items:
+        begun.append((item, pool.submit(job, item)))
+        if len(begun) > number:
+            yield begun.popleft()
+    yield from begun
 
 
 def metered(part: Part, tracker: ProgressTracker, stop: Stop) -> Part:

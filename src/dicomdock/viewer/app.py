@@ -30,6 +30,7 @@ from dicomdock.viewer.engine import (
     rendered_once,
 )
 from dicomdock.viewer.features.compare.logic import CompareLogic
+from dicomdock.viewer.features.curved.logic import CurvedLogic
 from dicomdock.viewer.features.derive.logic import DerivingLogic
 from dicomdock.viewer.features.dose.logic import DoseLogic
 from dicomdock.viewer.features.fusion.logic import FusionLogic
@@ -152,6 +153,7 @@ class Workstation(TrameApp):
         self.measuring = MeasuringLogic(
             self.server, app, self.series, self.saving, settings, self.notifications
         )
+        self.curved = CurvedLogic(self.server, self.series, self.views, self.measuring, self.window)
         self.tools = ToolsLogic(
             self.server,
             self.series,
@@ -238,7 +240,7 @@ class Workstation(TrameApp):
         self.cine = Cine(self.server, self.series, self.views)
         self.measuring.on_place.append(self.prompts.drop)
         self.segments.on_tool.append(self.volume.painting)
-        self.segments.on_tool.append(lambda on: self.views.interaction("none" if on else "window"))
+        self.segments.on_tool.append(lambda on: self.views.mouse.interaction("none" if on else "window"))
         self.views.on_slice = self._moved
         self.ctrl.undo, self.ctrl.redo = self.undo, self.redo
         self.ctrl.take_picture, self.ctrl.copy_picture = self.take_picture, self.copy_picture
@@ -248,7 +250,7 @@ class Workstation(TrameApp):
         self.shell.bind_changes({self.shell.name.theme: self._theme_changed})
         with DivLayout(self.server, classes="page") as self.ui, rendered_once():
             ui.build(self)
-        self.views.interaction("window")
+        self.views.mouse.interaction("window")
         self._keys = keys.bindings(self)
         answer_changes(self.server)
         self.ctrl.trigger("key")(self._key)
@@ -296,7 +298,7 @@ class Workstation(TrameApp):
             self.measuring.stop()
         elif self.prompts.placing:
             self.prompts.finish()
-            self.views.interaction("window")
+            self.views.mouse.interaction("window")
         elif self.landmarks.state.data.landmarks_on:
             self.landmarks.end()
         elif shell.glass:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import UID
 
@@ -55,6 +56,12 @@ def gradient(name: str) -> str:
     """Return a colour table as a gradient of CSS, the least value below."""
     colours = (",".join(f"{share:.1%}" for share in colour) for colour in _colours(name))
     return f"linear-gradient(to top,{','.join(f'rgb({one})' for one in colours)})"
+
+
+def coloured(grey: npt.NDArray[np.uint8], name: str) -> npt.NDArray[np.uint8]:
+    """Return grey of 8 bits as red, green and blue of a colour table; ``(…, 3)``."""
+    table: npt.NDArray[np.uint8] = np.round(np.array(_colours(name)) * 255).astype(np.uint8)
+    return table[grey]
 
 
 def rainbow(share: float) -> tuple[float, float, float]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from dicomdock.archive.index import schema, text_search
+from dicomdock.archive.index import offsets, schema, text_search
 from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.engine import Index
 from dicomdock.config import migrations
@@ -29,6 +29,7 @@ def first_tables(connection: Connection) -> None:
     for table in schema.TABLES:
         create(connection, table)
     text_search.create(connection)
+    offsets.create(connection)
 
 
 def add_patients(connection: Connection) -> None:
@@ -53,6 +54,13 @@ def index_what_is_searched(connection: Connection) -> None:
 def add_accession_numbers(connection: Connection) -> None:
     """Version 5: the accession numbers of series that are not their study's."""
     create(connection, schema.accession)
+
+
+def count_rows(connection: Connection) -> None:
+    """Version 6: counts of the rows, by which an offset is found."""
+    for counted in offsets.COUNTED.values():
+        create(connection, counted.counts)
+    offsets.create(connection)
 
 
 def _indexes() -> list[str]:
@@ -86,6 +94,7 @@ MIGRATIONS: Sequence[Migration] = (
     add_remarks,
     index_what_is_searched,
     add_accession_numbers,
+    count_rows,
 )
 
 

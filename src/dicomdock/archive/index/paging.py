@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dicomdock.archive.index.clauses import Clause, all_of, any_of
 from dicomdock.archive.index.connection import Connection, Row
+from dicomdock.archive.index.offsets import Counted
 from dicomdock.archive.index.schema import Value, marks
 
 
@@ -63,6 +64,7 @@ class Rows:
     narrow : tables that suffice to find the rows.
     clause : the rows satisfy it.
     order : of the rows.
+    counted : the rows are all of a level, in the order in which they are counted.
     any_ : False where it is known that there are none.
     """
 
@@ -74,10 +76,11 @@ class Rows:
         clause: Clause,
         order: Order,
         *,
+        counted: Counted | None = None,
         any_: bool = True,
     ) -> None:
         self._columns, self._tables, self._narrow = columns, tables, narrow
-        self._clause, self._order = clause, order
+        self._clause, self._order, self._counted = clause, order, counted
         self._key: tuple[Value, ...] | None = None
         self._passed = 0
         self.more = any_
@@ -88,12 +91,15 @@ class Rows:
         if not self._order.keyed:
             self._passed = count
         elif count and self.more:
+            clause, last = self._clause, count - 1
+            if self._counted is not None:
+                clause, last = self._counted.seek(connection, last)
             # Only what orders them is read, mostly from an index alone.
             row = connection.first(
-                f"SELECT {', '.join(self._order.columns)} FROM {self._narrow} WHERE {self._clause.sql}"
+                f"SELECT {', '.join(self._order.columns)} FROM {self._narrow} WHERE {clause.sql}"
                 f" ORDER BY {self._order.sql} LIMIT 1 OFFSET ?",
-                *self._clause.values,
-                count - 1,
+                *clause.values,
+                last,
             )
             self._key, self.more = row, row is not None
 

@@ -357,6 +357,17 @@ uploads = Table(
     "upload", (Column("path"), Column("session"), Column("at", "moment")), key=("path", "session")
 )
 
+
+def _counts(level: str, kind: Kind) -> Table:
+    columns = (Column("part", kind), Column("rows", "number"))
+    return Table(f"{level}_count", columns, key=("part",))
+
+
+# How many rows a level has in each part of their order; see ``offsets``.
+study_count = _counts("study", "text")
+series_count = _counts("series", "number")
+instance_count = _counts("instance", "number")
+
 answer = Table(
     "answer",
     (Column("key"), Column("server"), Column("at", "moment"), Column("pages")),
@@ -377,6 +388,9 @@ TABLES = (
     remark,
     replacements,
     sent,
+    study_count,
+    series_count,
+    instance_count,
 )  # owners first
 
 # An instance with its series and study.

@@ -68,6 +68,23 @@ def disk_errors(what: str) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def appearing(target: Path) -> Iterator[Path]:
+    """Give the name of an unfinished file beside a target; what is written there becomes the target.
+
+    The target is never seen half-written, nothing is left after an error, and nothing appears where the file
+    is removed again. It must be opened with ``x``: somebody may put a link there meanwhile.
+    """
+    unfinished = target.with_name(f"{target.name}{COPY}")
+    unfinished.unlink(missing_ok=True)  # of a process that was killed
+    try:
+        yield unfinished
+        if unfinished.exists():
+            unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
 class LocalFolder:
     """The files of instances in a folder.
 

@@ -137,9 +137,9 @@ class Measurement:
     ----------
     label : its name.
     form, points : where: a ``POLYLINE`` of two points is a distance, of three an angle at the second, of four
-        one between two lines; a ``POINT`` a value; a ``POLYGON`` or ``ELLIPSE`` (ends of the long, then of
-        the short axis) a region. Empty where only numbers are given, or where the places are known as pixels
-        of images that were not at hand.
+        one between two lines, of any number with a length a path; a ``POINT`` a value; a ``POLYGON`` or
+        ``ELLIPSE`` (ends of the long, then of the short axis) a region. Empty where only
+        numbers are given, or where the places are known as pixels of images that were not at hand.
     values : the numbers.
     finding, site : what and where it is; None if not stated.
     image : SOP Instance UID and 1-based frame of the image it was made on; None if not stated.
@@ -164,6 +164,12 @@ def distance(label: str, a: Vector, b: Vector, **described: object) -> Measureme
     """Measure from point to point."""
     length = float(np.linalg.norm(np.subtract(a, b)))
     return Measurement(label, "POLYLINE", (a, b), (Value(LENGTH, length, MILLIMETRE),), **described)  # type: ignore[arg-type]
+
+
+def path(label: str, points: Sequence[Vector], **described: object) -> Measurement:
+    """Measure along the straight lines from point to point; there are two points at least."""
+    length = float(np.linalg.norm(np.diff(np.asarray(points), axis=0), axis=1).sum())
+    return Measurement(label, "POLYLINE", tuple(points), (Value(LENGTH, length, MILLIMETRE),), **described)  # type: ignore[arg-type]
 
 
 def angle(label: str, a: Vector, apex: Vector, b: Vector, **described: object) -> Measurement:

@@ -146,12 +146,12 @@ def _factor(header: Dataset, series: Sequence[Dataset], suv_type: str) -> float:
     units = text(header, "Units")
     concentration = 1.0
     if units == "CNTS":
-        direct = _private(header, 0x7053, _PHILIPS, _PHILIPS_SUV)
+        direct = _philips(header, _PHILIPS_SUV)
         if direct:
             return (
                 direct if suv_type == "BW" else direct * body_size(header, suv_type) / body_size(header, "BW")
             )
-        concentration = _private(header, 0x7053, _PHILIPS, _PHILIPS_ACTIVITY) or 0.0
+        concentration = _philips(header, _PHILIPS_ACTIVITY) or 0.0
         if not concentration:
             raise _missing("the vendor's scale factor of counts")
     elif units != "BQML":
@@ -268,9 +268,22 @@ def _private_text(header: Dataset, group: int, creator: str, element: int) -> st
         return ""
 
 
-def _private(header: Dataset, group: int, creator: str, element: int) -> float | None:
+def _philips(header: Dataset, element: int) -> float | None:
+    """Return a factor of Philips' private group; of Philips' images also where its creator was dropped."""
+    found = _factor_of(_private_text(header, 0x7053, _PHILIPS, element))
+    made_by_philips = text(header, "Manufacturer").casefold().startswith("philips")
+    if found is not None or not made_by_philips or (0x7053, 0x0010) in header:
+        return found
     try:
-        found = float(_private_text(header, group, creator, element))
+        value = header[0x7053, 0x1000 + element].value
+        return _factor_of(value.decode("ascii") if isinstance(value, bytes) else str(value))
+    except (*READ_ERRORS, KeyError):
+        return None
+
+
+def _factor_of(stated: str) -> float | None:
+    try:
+        found = float(stated)
     except ValueError:
         return None
     return found if math.isfinite(found) and found > 0 else None

@@ -6,8 +6,9 @@ at once.
 
 from __future__ import annotations
 
+from dicomdock.imaging.volume.curved import CurvedImage, along_curve, smooth_curve
 from dicomdock.imaging.volume.pixels import modality_table, rescale
-from dicomdock.imaging.volume.resample import resample
+from dicomdock.imaging.volume.resample import resample, values_at
 from dicomdock.imaging.volume.volume import (
     AIR,
     Volume,
@@ -21,14 +22,18 @@ from dicomdock.imaging.volume.volume import (
 
 __all__ = [
     "AIR",
+    "CurvedImage",
     "Volume",
     "allocate",
+    "along_curve",
     "check_claim",
     "fill_slice",
     "modality_table",
     "outline",
     "resample",
     "rescale",
+    "smooth_curve",
     "straight_grid",
+    "values_at",
     "window_over",
 ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.geometry.grid import SNAP, Matrix
@@ -36,6 +38,24 @@ def resample(
         else:
             _turned_slice(array, matrix, k, out[k], linear=linear)
     return out
+
+
+def values_at(array: Array, indices: npt.ArrayLike, *, fill: float = 0) -> Array:
+    """Return linearly interpolated values at any points.
+
+    Parameters
+    ----------
+    array : (k, j, i) or (k, j, i, 3); integers stay integers, rounded.
+    indices : (..., 3), in voxels, in the order k, j, i.
+    fill : the value outside the outermost voxel centres.
+    """
+    at = np.asarray(indices, dtype=np.float64)
+    flat = list(at.reshape(-1, 3).T)
+    out: Array = np.full((len(flat[0]), *array.shape[3:]), fill, array.dtype)
+    inside = _all_inside(flat, array, linear=True)
+    if inside.any():
+        out[inside] = _as_type(_between(array, [one[inside] for one in flat]), out.dtype)
+    return out.reshape(*at.shape[:-1], *array.shape[3:])
 
 
 def _aligned_slice(array: Array, matrix: Matrix, k: int, out: Array, *, linear: bool) -> None:
@@ -70,6 +90,13 @@ def _inside(positions: Array, size: int, *, linear: bool) -> Array:
     return inside
 
 
+def _all_inside(at: Sequence[Array], array: Array, *, linear: bool) -> Array:
+    """Return which positions k, j, i lie inside along all axes."""
+    axes = zip(at, array.shape, strict=False)
+    inside: Array = np.logical_and.reduce([_inside(one, size, linear=linear) for one, size in axes])
+    return inside
+
+
 def _nearest(positions: Array, size: int) -> Array:
     """Return the nearest voxels; halfway between two the later one, so that none is taken twice."""
     nearest: Array = np.clip(np.floor(np.round(positions, SNAP) + 0.5).astype(np.intp), 0, size - 1)
@@ -98,9 +125,7 @@ def _as_type(values: Array, dtype: np.dtype[Any]) -> Array:
 def _turned_slice(array: Array, matrix: Matrix, k: int, out: Array, *, linear: bool) -> None:
     j, i = np.ogrid[: out.shape[0], : out.shape[1]]
     at = [matrix[n, 0] * k + matrix[n, 1] * j + matrix[n, 2] * i + matrix[n, 3] for n in range(3)]
-    inside = np.logical_and.reduce(
-        [_inside(positions, size, linear=linear) for positions, size in zip(at, array.shape, strict=False)]
-    )
+    inside = _all_inside(at, array, linear=linear)
     if not inside.any():
         return
     chosen = [positions[inside] for positions in at]
@@ -108,16 +133,21 @@ def _turned_slice(array: Array, matrix: Matrix, k: int, out: Array, *, linear: b
         index = tuple(_nearest(positions, size) for positions, size in zip(chosen, array.shape, strict=False))
         out[inside] = array[index]
         return
+    out[inside] = _as_type(_between(array, chosen), out.dtype)
+
+
+def _between(array: Array, at: Sequence[Array]) -> Array:
+    """Interpolate linearly at positions k, j, i, each (n,), that lie inside."""
     below = [
         np.clip(np.floor(positions).astype(np.intp), 0, max(size - 2, 0))
-        for positions, size in zip(chosen, array.shape, strict=False)
+        for positions, size in zip(at, array.shape, strict=False)
     ]
-    share = [np.clip(positions - low, 0, 1) for positions, low in zip(chosen, below, strict=True)]
-    total = np.zeros((len(chosen[0]), *array.shape[3:]))
+    share = [np.clip(positions - low, 0, 1) for positions, low in zip(at, below, strict=True)]
+    total = np.zeros((len(at[0]), *array.shape[3:]))
     for corner in np.ndindex(2, 2, 2):
         weight = np.prod([s if up else 1 - s for s, up in zip(share, corner, strict=True)], axis=0)
         index = tuple(
             np.minimum(low + up, size - 1) for low, up, size in zip(below, corner, array.shape, strict=False)
         )
         total += weight.reshape(-1, *[1] * (total.ndim - 1)) * array[index]
-    out[inside] = _as_type(total, out.dtype)
+    return total

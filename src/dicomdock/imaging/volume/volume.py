@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -14,6 +14,7 @@ from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import text
 from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.geometry import Plane, VolumeGeometry, VolumePlan, Window, split_series
+from dicomdock.imaging.volume.curved import CurvedImage, along_curve
 from dicomdock.imaging.volume.pixels import PIXELS, Array, decode
 from dicomdock.imaging.volume.resample import resample
 
@@ -110,6 +111,45 @@ class Volume:
         fill = AIR if self.units == "HU" else 0
         array = resample(self.array, self.geometry, grid, linear=True, fill=fill)
         return replace(self, array=array, geometry=grid, sources=(), plan=None)
+
+    def along(
+        self,
+        points: npt.ArrayLike,
+        *,
+        width: float = 50.0,
+        spacing: float | None = None,
+        angle: float = 0.0,
+        towards: Sequence[float] | None = None,
+        tolerance: float = 0.0,
+    ) -> CurvedImage:
+        """Return the volume along a smooth curve through points, straightened, as ``along_curve`` does.
+
+        Parameters
+        ----------
+        points : (n, 3), mm, LPS.
+        width, spacing : of the image, in mm; pixels are as small as voxels unless given.
+        angle : degrees about the curve.
+        towards : direction, LPS, in which the columns of the first row run.
+        tolerance : mm that points of a line drawn by hand may be left out for.
+
+        Raises
+        ------
+        GeometryError
+            The volume has no place in the patient, the points form no line, or a size is unfit.
+        """
+        if not self.spatial:
+            raise GeometryError("The images have no position in the patient, so no path leads through them.")
+        return along_curve(
+            self.array,
+            self.geometry,
+            points,
+            width=width,
+            spacing=spacing,
+            angle=angle,
+            towards=towards,
+            tolerance=tolerance,
+            fill=AIR if self.units == "HU" else 0,
+        )
 
     def turned(self, geometry: VolumeGeometry) -> Self:
         """Return the volume with axes that run as those of another grid; every voxel stays where it is."""

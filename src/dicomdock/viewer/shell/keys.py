@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from dicomdock.viewer.page_state import PageState
@@ -30,7 +31,7 @@ HELP = (
     ("p, e, Escape", "paint, erase, put the tool away"),
     ("[, ]", "smaller, larger brush"),
     ("d, a, o", "distance, angle, region"),
-    ("Space", "play the slices"),
+    ("Space", "play the slices; of several series that do not scroll together: in the view at the mouse"),
     ("k", "save the image in the first view as a key image"),
     ("Ctrl+Z, Ctrl+Y", "undo, redo"),
     ("Ctrl+S", "save"),
@@ -58,8 +59,8 @@ def bindings(station: Any) -> dict[str, Callable[[], Any]]:
         return change
 
     def next_layout() -> None:
-        names = layout.layouts
-        layout.layout = names[(names.index(layout.layout) + 1) % len(names)]
+        after = [*layout.layouts, *layout.layouts[:1]]
+        layout.layout = dict(pairwise(after)).get(layout.layout, after[0])
 
     def erase() -> None:
         if segments.current is not None:
@@ -116,7 +117,7 @@ def bindings(station: Any) -> dict[str, Callable[[], Any]]:
         "i": toggle(station.window.state, station.window.state.name.inverted),
         "c": toggle(views.state, views.state.name.crosshair),
         "h": toggle(views.state, views.state.name.words_shown),
-        " ": toggle(station.cine.state, station.cine.state.name.playing),
+        " ": lambda: station.cine.toggle(station.focus),
         "v": toggle(station.shell, station.shell.name.glass),
         "?": toggle(station.shell, station.shell.name.help_open),
         "s": panel("series"),

@@ -6,6 +6,7 @@ from typing import Any
 
 from trame.widgets import html
 
+from dicomdock.viewer.features.curved.ui import curved_part
 from dicomdock.viewer.features.derive.ui import deriving_panel
 from dicomdock.viewer.features.dose.ui import dose_part
 from dicomdock.viewer.features.fusion.ui import fusion_panel
@@ -101,7 +102,7 @@ def build(station: Any) -> None:
         bar_button("mdi-help-circle-outline", "Keys (?)", f"{SHELL.help_open} = true", testid="help")
     series_panel(server, priors_list, timepoints_part)
     window_panel(server)
-    measuring_panel(server)
+    measuring_panel(server, curved_part)
     station.segments.set_ui(segments_panel(server, tools_part, prompts_part, statistics_part))
     fusion_panel(server, by_hand_part, dose_part)
     layout_panel(server, priors_list, landmarks_part, hanging_part)

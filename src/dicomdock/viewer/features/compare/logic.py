@@ -1,4 +1,4 @@
-"""Up to three series beside the first, scrolled together where they lie in the same patient space."""
+"""Up to eight series beside the first, scrolled together where they lie in the same patient space."""
 
 from __future__ import annotations
 
@@ -13,11 +13,8 @@ from dicomdock.viewer.features.layout.layouts import (
     AXIAL,
     BESIDE,
     COMPARE,
-    FOUR_SERIES,
-    FOURTH,
     OTHER,
     SEVERAL,
-    THIRD,
 )
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.features.views.logic import Views
@@ -109,7 +106,7 @@ class CompareLogic:
         """Show a series of any study of the patient in a view beside the first, else in the chosen one."""
         layout = self.views.state.data.layout
         if layout not in SEVERAL:
-            layout = FOUR_SERIES if view in (THIRD, FOURTH) else COMPARE
+            layout = COMPARE
         tag = view or self.state.data.compare_view
         if tag not in SEVERAL[layout]:
             tag = OTHER

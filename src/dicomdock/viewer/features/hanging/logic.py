@@ -10,7 +10,7 @@ from dicomdock.config.settings import Settings
 from dicomdock.errors import InvalidInput
 from dicomdock.viewer.features.compare.logic import CompareLogic
 from dicomdock.viewer.features.hanging.state import HangingState, RuleRow
-from dicomdock.viewer.features.layout.layouts import COMPARE
+from dicomdock.viewer.features.layout.layouts import COMPARE, LAYOUTS
 from dicomdock.viewer.features.priors.logic import PriorsLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.notifications import Notifications
@@ -119,7 +119,7 @@ class HangingLogic:
     def _apply(self, rule: Rule, study: Study) -> None:
         """Show the first series in the rule's layout; a second one comes when the first is there."""
         views = self.series.views.state
-        if rule.layout != COMPARE and rule.layout in views.data.layouts:
+        if rule.layout != COMPARE and rule.layout in LAYOUTS:
             with views as data:
                 data.layout = rule.layout
         with self.compare.state as choice:

@@ -8,7 +8,7 @@ from typing import Any
 from trame.widgets import html
 
 from dicomdock.viewer.features.compare.state import CompareState
-from dicomdock.viewer.features.layout.layouts import AXIAL, BESIDE, FOUR_SERIES, NAMES, SEVERAL
+from dicomdock.viewer.features.layout.layouts import AXIAL, BESIDE, GRIDS, NAMES, SEVERAL
 from dicomdock.viewer.features.series.state import SeriesState
 from dicomdock.viewer.features.views.state import ViewsState
 from dicomdock.viewer.page_state import names_of
@@ -37,16 +37,33 @@ def layout_panel(
             click=f"{VIEWS.layout} = name",
             raw_attrs=[":data-testid=\"'layout-' + name\""],
         )
+        html.H3("Rows and columns of series")
+        with html.Div(classes="sizes"):
+            for name, (rows, columns) in GRIDS.items():
+                inside = [one for one, (high, wide) in GRIDS.items() if high >= rows and wide >= columns]
+                size = f"{rows} row{'s' * (rows > 1)}, {columns} column{'s' * (columns > 1)}"
+                html.Button(
+                    classes=(f"['column-{columns}', {inside}.includes({VIEWS.layout}) ? 'on' : '']",),
+                    click=f"{VIEWS.layout} = '{name}'",
+                    title=size,
+                    raw_attrs=[
+                        f'aria-label="{size}"',
+                        f":aria-pressed=\"{VIEWS.layout} === '{name}'\"",
+                        f'data-testid="grid-{rows}-{columns}"',
+                    ],
+                )
         with html.Div(v_show=f"{[*SEVERAL]}.includes({VIEWS.layout})"):
             html.H3("Beside the first series")
-            with html.Div(classes="row", v_show=f"{VIEWS.layout} === '{FOUR_SERIES}'"):
-                for tag, label in zip(BESIDE, ("Second", "Third", "Fourth"), strict=True):
+            with html.Div(classes="row"):
+                for at, tag in enumerate(BESIDE, 2):
+                    holding = [name for name, tags in SEVERAL.items() if tag in tags]
                     button(
-                        label,
+                        f"View {at}",
                         f"{COMPARED.compare_view} = '{tag}'",
                         on=f"{COMPARED.compare_view} === '{tag}'",
                         title="The view that a series of this list goes to",
                         testid=f"beside-{tag}",
+                        v_show=f"{holding}.includes({VIEWS.layout})",
                     )
             with html.Button(
                 v_for=f"one in {SERIES.series_list}.filter(s => s.kind === 'image')",

@@ -18,14 +18,16 @@ from dicomdock.imaging.measurements import (
     distance,
     ellipse,
     ellipse_outline,
+    path,
     point,
     region,
     two_way,
 )
+from dicomdock.imaging.measurements.measurement import LENGTH
 from dicomdock.imaging.volume import Volume
 
-LINE, ANGLE, CURVE, POINTS = (
-    f"vtkMRMLMarkups{name}Node" for name in ("Line", "Angle", "ClosedCurve", "Fiducial")
+LINE, ANGLE, CURVE, OPEN_CURVE, POINTS = (
+    f"vtkMRMLMarkups{name}Node" for name in ("Line", "Angle", "ClosedCurve", "Curve", "Fiducial")
 )
 HEAD = 0.15  # of an arrow's length that its head takes
 MOST_IN_PICTURE = 3  # numbers of a measurement that are written beside it
@@ -79,6 +81,12 @@ KINDS = {
         ((CURVE, 3),),
         "path",
     ),
+    "path": Kind(
+        "Path",
+        "Draw along it with the button held; or click along it, on any slices, then press Escape.",
+        ((OPEN_CURVE, 2),),
+        "path",
+    ),
     "ellipse": Kind("Ellipse", "Drag from corner to corner of the rectangle around it.", ((POINTS, 2),)),
     "rectangle": Kind("Rectangle", "Drag from corner to corner.", ((POINTS, 2),)),
     "point": Kind("Point", "Click a point.", ((POINTS, 1),)),
@@ -123,6 +131,8 @@ def measured(
             return angle(label, *at[:3], image=image)
         case "cobb":
             return cobb_angle(label, *at[:4], image=image)
+        case "path":
+            return path(label, at, image=image)
         case "point":
             return point(label, at[0], volume, image=image)
         case "arrow":
@@ -148,7 +158,7 @@ def outline(kind: str, points: Sequence[Point], geometry: VolumeGeometry) -> lis
             return _corners(points, geometry)
         case "arrow":
             tip, along = np.asarray(points[0]), np.subtract(points[1], points[0])
-            across = np.cross(_normal(points, geometry), along)
+            across = np.cross(normal_of(points, geometry), along)
             across *= np.linalg.norm(along) / (np.linalg.norm(across) or 1.0)
             return [tip, tip + HEAD * (along + across / 2), tip + HEAD * (along - across / 2)]
         case _:
@@ -161,6 +171,8 @@ def placed(one: Measurement, geometry: VolumeGeometry) -> tuple[str, list[Point]
     places = list(dict.fromkeys(value.points for value in one.values if value.points))
     if len(places) == 2 and all(len(each) == 2 for each in places):
         return "two-way", [np.array(each) for pair in places for each in pair]
+    if len(points) > 2 and [value.name for value in one.values] == [LENGTH]:
+        return "path", points
     match one.form, len(points):
         case "POLYLINE", 2:
             return "distance", points
@@ -237,7 +249,7 @@ def _axes(points: Sequence[Point], geometry: VolumeGeometry) -> list[Point]:
     return [tuple((one + other) / 2) for one, other in ((a, d), (b, c), (a, b), (c, d))]
 
 
-def _normal(points: Sequence[Point], geometry: VolumeGeometry) -> Point:
+def normal_of(points: Sequence[Point], geometry: VolumeGeometry) -> Point:
     """Return the axis of the grid that the points differ least along."""
     extent = np.ptp(geometry.to_index(np.array(points)), axis=0)
     return geometry.directions[:, int(np.argmin(extent))]

@@ -89,6 +89,7 @@ class MeasuringLogic:
         self._unplaced: dict[str, Measurement] = {}  # numbers of a report without coordinates in the images
         self._count = 0
         self.on_place: list[Callable[[], None]] = []  # called before the user places a measurement
+        self.on_moved: list[Callable[[], None]] = []  # called when measurements have changed
         self._report: Report | None = None
         self._saved: list[PlacedMeasurement] = []  # what the report holds
         self._autosaved: list[PlacedMeasurement] | None = []  # what is on disk; None to write it anew
@@ -116,11 +117,11 @@ class MeasuringLogic:
         self.stop()
         for callback in self.on_place:
             callback()
-        self.series.views.interaction("place")
+        self.series.views.mouse.interaction("place")
         self._placing = self._add(kind)
         with self.state as data:
             data.measuring = kind
-        self.series.views.drag_places(KINDS[kind].drag, self.stop)
+        self.series.views.mouse.drag_places(KINDS[kind].drag, self.stop)
         self._place(self._placing.nodes[0])
 
     def stop(self) -> None:
@@ -129,8 +130,8 @@ class MeasuringLogic:
         self.app.markups_logic.disable_place_mode()
         if drawn is None:
             return
-        self.series.views.drag_places("", self.stop)
-        self.series.views.interaction("window")
+        self.series.views.mouse.drag_places("", self.stop)
+        self.series.views.mouse.interaction("window")
         with self.state as data:
             data.measuring = ""
         if drawn.complete:
@@ -320,6 +321,17 @@ class MeasuringLogic:
                 labelled.append(LabelledPoint(one.name.strip(), (x, y, z)))
         return labelled
 
+    def path(self, node_id: str, name: str) -> tuple[str, str, list[Any]] | None:
+        """Return ID, name and points, in mm, LPS, of a path; None where there is none.
+
+        A step that is undone draws all anew: where the ID is gone, the path of that name is meant.
+        """
+        paths = [one for one in self._drawn.values() if _is_path(one) and one.complete]
+        found = [one for one in paths if one.id == node_id] or [one for one in paths if one.name == name]
+        if not found:
+            return None
+        return found[0].id, found[0].name, [point * LPS for point in found[0].points()]
+
     def _placed_measurements(self) -> list[PlacedMeasurement]:
         """Return the measurements that are complete, as they lie."""
         return [
@@ -471,9 +483,15 @@ class MeasuringLogic:
             if drawn is not None:
                 drawn.write(picture_text(one))
             words = self._row_words(node_id, one)
-            rows.append(MeasurementRow(node_id, one.label, drawn is not None, words, _is_shown(drawn)))
+            rows.append(
+                MeasurementRow(
+                    node_id, one.label, drawn is not None, words, _is_shown(drawn), _is_path(drawn)
+                )
+            )
         with self.state as data:
             data.measurements = rows
+        for callback in self.on_moved:
+            callback()
 
     def _row_words(self, node_id: str, one: Measurement) -> list[str]:
         """Return the numbers of a measurement and by what they are known, or why there are none."""
@@ -498,6 +516,10 @@ class MeasuringLogic:
 
 def _is_shown(drawn: Drawn | None) -> bool:
     return drawn is not None and drawn.shown
+
+
+def _is_path(drawn: Drawn | None) -> bool:
+    return drawn is not None and drawn.kind == "path"
 
 
 def _indices(at: Any) -> Any:

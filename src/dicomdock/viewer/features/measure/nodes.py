@@ -10,7 +10,7 @@ import slicer
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.geometry import VolumeGeometry
-from dicomdock.viewer.features.measure.kinds import CURVE, KINDS, outline
+from dicomdock.viewer.features.measure.kinds import CURVE, KINDS, OPEN_CURVE, outline
 from dicomdock.viewer.scene import LPS
 
 COLOUR = (1.0, 0.85, 0.35)
@@ -64,7 +64,7 @@ class Drawn:
         self._keep_in_space(node.GetDisplayNode())
         node.SetControlPointLabelFormat("")  # ``write`` has the words
         node.GetDisplayNode().SetVisibility(self.shown)
-        if parts[0][0] == CURVE:
+        if parts[0][0] in (CURVE, OPEN_CURVE):
             node.SetCurveTypeToLinear()
         self.nodes.append(node)
         for event in (_MARKUPS.PointModifiedEvent, _MARKUPS.PointPositionDefinedEvent):

@@ -16,6 +16,7 @@ class MeasurementRow:
     placed : it lies in the images.
     words : its values.
     shown : it is drawn.
+    path : it is a path, which images can be straightened along.
     """
 
     id: str
@@ -23,6 +24,7 @@ class MeasurementRow:
     placed: bool
     words: list[str]
     shown: bool
+    path: bool
 
 
 @dataclass(frozen=True)

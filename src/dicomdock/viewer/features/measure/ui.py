@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from trame.widgets import html
@@ -14,8 +15,13 @@ from dicomdock.viewer.shell.widgets import button, icon, panel
 MEASURE = names_of(MeasureState)
 
 
-def measuring_panel(server: Any) -> None:
-    """Build the panel."""
+def measuring_panel(server: Any, *parts: Callable[[Any], None]) -> None:
+    """Build the panel.
+
+    Parameters
+    ----------
+    parts : build what belongs to measurements, below their list.
+    """
     control = server.controller
     with panel("measure", "Measure"):
         with html.Div(classes="row"):
@@ -37,6 +43,14 @@ def measuring_panel(server: Any) -> None:
                     ],
                     change=(control.name_measurement, "[one.id, $event.target.value]"),
                 )
+                _icon(
+                    "mdi-ray-start-end",
+                    "Straighten along it",
+                    control.straighten_along,
+                    "[one.id]",
+                    "along",
+                    when="one.path",
+                )
                 _icon("mdi-crosshairs", "Go to its slice", control.go_to_measurement, "[one.id]", "go")
                 _icon(
                     "one.shown ? 'mdi-eye-outline' : 'mdi-eye-off-outline'",
@@ -46,11 +60,15 @@ def measuring_panel(server: Any) -> None:
                     "shown",
                     dynamic=True,
                 )
-                _icon("mdi-delete-outline", "Remove", control.drop_measurement, "[one.id]", "drop")
+                _icon(
+                    "mdi-delete-outline", "Remove", control.drop_measurement, "[one.id]", "drop", when="true"
+                )
             html.Div("{{ words }}", v_for="words in one.words", key="words", classes="faint")
         with html.Div(classes="row", v_show=f"{MEASURE.measurements}.length", style="margin-top:10px"):
             button("Save as report", control.save_measurements, main=True, testid="save-measurements")
             button("CSV", control.measurements_as_csv, title="All numbers as CSV", testid="measurements-csv")
+        for part in parts:
+            part(server)
         with html.Div(v_show=f"{MEASURE.reports}.length"):
             html.H3("Reports of the study")
             html.Button(
@@ -63,12 +81,21 @@ def measuring_panel(server: Any) -> None:
             )
 
 
-def _icon(name: str, label: str, click: Any, given: str, testid: str, *, dynamic: bool = False) -> None:
+def _icon(
+    name: str,
+    label: str,
+    click: Any,
+    given: str,
+    testid: str,
+    *,
+    when: str = "one.placed",
+    dynamic: bool = False,
+) -> None:
     """Make a button of a measurement; only what lies in the images can be gone to, shown and hidden."""
     with html.Button(
         click=(click, given),
         title=label,
-        v_show="true" if testid == "drop" else "one.placed",
+        v_show=when,
         raw_attrs=[f":aria-label=\"'{label}: ' + one.name\"", f":data-testid=\"'{testid}-' + i\""],
         classes="icon",
     ):

@@ -65,7 +65,7 @@ class OverlaysLogic:
             covered, color = self._covered(loaded)
             self._node = add_overlays(self.app, covered, loaded.volume.geometry, color)
         for tag in (AXIAL, SAGITTAL, CORONAL):
-            self.views.set_overlays(tag, self._node if on else None)
+            self.views.layers.set_overlays(tag, self._node if on else None)
 
     def _covered(self, loaded: Loaded) -> tuple[npt.NDArray[np.uint8], RGB]:
         own = loaded.overlays

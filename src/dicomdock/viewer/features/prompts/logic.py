@@ -192,7 +192,7 @@ class PromptsLogic:
         node.AddObserver(slicer.vtkMRMLMarkupsNode.PointPositionDefinedEvent, self._clicked)
         with self.state as data:
             data.prompt_placing = kind
-        self.series.views.drag_places(DRAGS[kind], self._dragged)
+        self.series.views.mouse.drag_places(DRAGS[kind], self._dragged)
         self.app.markups_logic.place_node(node, persistent=kind != "point")
 
     def _colour(self) -> None:
@@ -234,7 +234,7 @@ class PromptsLogic:
         node, self._node = self._node, None
         if node is None:
             return
-        self.series.views.drag_places("", self._dragged)
+        self.series.views.mouse.drag_places("", self._dragged)
         self.app.markups_logic.disable_place_mode()
         self.app.scene.RemoveNode(node)
         with self.state as data:

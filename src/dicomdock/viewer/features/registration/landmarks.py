@@ -77,7 +77,7 @@ class LandmarksLogic:
             )
         else:
             self._frames = frames
-            self.views.take_clicks(self._clicked)
+            self.views.mouse.take_clicks(self._clicked)
             with self.compare.state as compared:
                 compared.linked = False  # each picture is brought to its landmark by itself
             with self.state as data:
@@ -85,7 +85,7 @@ class LandmarksLogic:
 
     def end(self) -> None:
         """Take no more clicks, and forget the landmarks and what they made, if it is not saved."""
-        self.views.take_clicks(None)
+        self.views.mouse.take_clicks(None)
         if self.registrations.is_unsaved(*self._frames):
             self.registrations.propose(None)
         for node in self._nodes.values():

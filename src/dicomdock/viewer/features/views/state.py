@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dicomdock.viewer.features.layout.layouts import FOUR_VIEWS, definitions
+from dicomdock.viewer.features.layout.layouts import FOUR_VIEWS, LISTED
 
 USUAL_RATE = 15  # slices a second, where the images define none
 
@@ -15,7 +15,7 @@ class ViewsState:
 
     Parameters
     ----------
-    layout : the name of the one that is shown; ``layouts`` are all names.
+    layout : the name of the one that is shown; ``layouts`` are those that are listed by name.
     words_shown : text is shown in the corners.
     crosshair : the crosshair is shown.
     slab : thickness in mm, 0 for none; ``slab_kind`` is ``max``, ``min`` or ``mean``.
@@ -24,10 +24,11 @@ class ViewsState:
     left : what a drag with the left button does: ``window``, fit it to a ``region``, ``move``, ``zoom``,
         ``scroll``.
     lines : each slice view shows where the others cut it.
+    handles : these lines have handles, by which the planes of the others are moved and turned.
     """
 
     layout: str = FOUR_VIEWS
-    layouts: list[str] = field(default_factory=lambda: list(definitions()))
+    layouts: list[str] = field(default_factory=lambda: list(LISTED))
     words_shown: bool = True
     crosshair: bool = False
     slab: float = 0
@@ -36,6 +37,7 @@ class ViewsState:
     threed_note: str = ""
     left: str = "window"
     lines: bool = False
+    handles: bool = False
 
 
 @dataclass

@@ -97,6 +97,7 @@ def window_panel(server: Any) -> None:
         for box, label in (
             (VIEWS.crosshair, "Crosshair (move with Shift held)"),
             (VIEWS.lines, "Lines where the other views cut"),
+            (VIEWS.handles, "Handles that move and turn these planes"),
             (VIEWS.aligned, "Along the images' own planes"),
             (VIEWS.words_shown, "Text in the corners"),
         ):

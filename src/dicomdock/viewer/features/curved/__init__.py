@@ -1,0 +1,1 @@
+"""The curved reformat feature of the viewer."""
