@@ -21,6 +21,7 @@ from tests.deidentify.canaries import found
 from tests.deidentify.conftest import deidentified
 from tests.deidentify.test_colors import built
 
+JP2 = b"\0\0\0\x0cjP  \r\n\x87\n"
 CANARY = b"Q7FE00010Z"
 
 
@@ -71,6 +72,26 @@ def jpeg_2000() -> bytes:
     return data[:end_of_size] + b"\xff\x64\x00\x0e\x00\x01" + CANARY + data[end_of_size:]
 
 
+def jp2() -> bytes:
+    """Return a JPEG 2000 stream in a JP2 file with boxes of metadata, and a profile with texts."""
+    file = io.BytesIO()
+    profile = built("LAB", False).replace(b"Quagmire", CANARY[:8])
+    Image.fromarray(picture()).save(file, "JPEG2000", irreversible=False, comment=CANARY)
+    data = file.getvalue()
+
+    def box(kind: bytes, content: bytes) -> bytes:
+        return (8 + len(content)).to_bytes(4, "big") + kind + content
+
+    head = data.index(b"jp2h") - 4
+    stream = data.index(b"jp2c") - 4
+    header = data[head + 8 : stream] + box(b"colr", b"\2\0\0" + profile)
+    texts = (b"xml ", b"<a>" + CANARY + b"</a>"), (b"uuid", bytes(16) + CANARY), (b"jp2i", CANARY)
+    told = b"".join(box(*one) for one in texts)
+    long = b"\0\0\0\1free" + (16 + len(CANARY)).to_bytes(8, "big") + CANARY
+    info = box(b"uinf", box(b"url ", b"\0\0\0\0http://" + CANARY))
+    return data[:head] + box(b"jp2h", header) + told + long + info + data[stream:]
+
+
 @pytest.mark.parametrize(
     ("syntax", "frame"),
     [
@@ -79,6 +100,7 @@ def jpeg_2000() -> bytes:
         (JPEGLSLossless, jpeg_ls()),
         (JPEG2000Lossless, jpeg_2000()),
         (JPEG2000Lossless, tiled()),
+        (JPEG2000Lossless, jp2()),
     ],
 )
 @pytest.mark.parametrize("fragments", [1, 3])
@@ -101,7 +123,7 @@ def test_no_comment_leaves_and_no_pixel_changes(syntax: str, frame: bytes, fragm
     assert np.array_equal(pixel_array(copy), pixel_array(dcmread(io.BytesIO(data))))
 
 
-@given(st.binary(max_size=200), st.sampled_from([b"\xff\xd8", b"\xff\x4f"]))
+@given(st.binary(max_size=200), st.sampled_from([b"\xff\xd8", b"\xff\x4f", JP2]))
 def test_any_bytes_are_walked_to_an_end_within_them(data: bytes, start: bytes) -> None:
     data = start + data
     for first, last, text in _texts(data):

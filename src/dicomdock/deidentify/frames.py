@@ -1,4 +1,4 @@
-"""Text beside the pixels: comments in JPEG and JPEG 2000 streams, and what lies behind their end.
+"""Text beside the pixels: comments in JPEG and JPEG 2000 streams, boxes about them, and what lies behind.
 
 What a comment says is overwritten where it stands, so that no length and no pixel changes. So are
 thumbnails (JFIF), and what an ICC profile says in words.
@@ -6,7 +6,7 @@ thumbnails (JFIF), and what an ICC profile says in words.
 References
 ----------
 ISO/IEC 10918-1 §B.2.4 (COM, APPn); ISO/IEC 10918-5 §10 (JFIF);
-ICC.1:2022 §B.4; ISO/IEC 14495-1 §C.2; ISO/IEC 15444-1 §A.9.2 (COM); PS3.5 §A.4.
+ICC.1:2022 §B.4; ISO/IEC 14495-1 §C.2; ISO/IEC 15444-1 §A.9.2 (COM), §I (boxes); PS3.5 §A.4.
 """
 
 from __future__ import annotations
@@ -23,6 +23,12 @@ from dicomdock.deidentify import icc
 
 _ITEM = b"\xfe\xff\x00\xe0"
 _START, _START_2000 = b"\xff\xd8", b"\xff\x4f"
+_START_JP2 = b"\0\0\0\x0cjP  \r\n\x87\n"
+"""A JPEG 2000 stream in a file of boxes, which some programs put into a fragment."""
+
+_BOXES = {b"jP  ", b"ftyp", b"ihdr", b"bpcc", b"pclr", b"cmap", b"cdef", b"res "}
+"""Those that say how pixels are coded; of others (xml, uuid, intellectual property) nothing stays."""
+
 _SCAN, _TILE, _TILE_DATA, _END_OF_STREAM = 0xDA, 0x90, 0x93, 0xD9
 _COMMENT, _COMMENT_2000 = 0xFE, 0x64
 _APPLICATION = range(0xE0, 0xF0)
@@ -89,10 +95,11 @@ def _streams(data: bytes) -> Iterator[list[tuple[int, int]]]:
     """Yield the fragments of each stream: one that does not begin a stream goes on with the one before."""
     stream: list[tuple[int, int]] = []
     for start, end in _fragments(data):
-        if stream and data[start : start + 2] in (_START, _START_2000):
+        begins = data.startswith((_START, _START_2000, _START_JP2), start)
+        if stream and begins:
             yield stream
             stream = []
-        if stream or data[start : start + 2] in (_START, _START_2000):
+        if stream or begins:
             stream.append((start, end))
     if stream:
         yield stream
@@ -103,6 +110,9 @@ def _texts(data: bytes) -> Iterator[tuple[int, int, bytes]]:
 
     They stand before, between and behind its scans or tiles, and all that lies behind its end is one.
     """
+    if data.startswith(_START_JP2):
+        yield from _texts_of_boxes(data, 0, len(data))
+        return
     newer, end = data[:2] == _START_2000, len(data)
     at = 2
     behind_tile = 0  # where the tile whose header is read ends
@@ -140,6 +150,31 @@ def _texts(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     behind = data.rfind(_END, min(at, end)) + len(_END)
     if behind >= len(_END):  # the walk ended early, in a damaged stream
         yield behind, end, bytes(end - behind)
+
+
+def _texts_of_boxes(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, bytes]]:
+    """Yield what ``_texts`` does of the boxes from one place to another, and of the stream in one of them."""
+    while at + 8 <= end:
+        length, kind = struct.unpack_from(">L4s", data, at)
+        first = at + 8
+        if length == 1 and at + 16 <= end:
+            (length,) = struct.unpack_from(">Q", data, first)
+            first += 8
+        last = min(at + length, end) if length else end
+        if last < first:
+            break  # it is damaged
+        if kind == b"jp2h":
+            yield from _texts_of_boxes(data, first, last)
+        elif kind == b"jp2c":
+            for begin, stop, text in _texts(data[first:last]):
+                yield first + begin, first + stop, text
+        elif kind == b"colr":
+            profile = icc.cleaned(data[first + 3 : last])
+            yield (first + 3, last, profile) if profile is not None else _blank(first + 7, last)
+        elif kind not in _BOXES:
+            yield _blank(first, last)
+        at = last
+    yield at, end, bytes(end - at)
 
 
 def _application(data: bytes, first: int, last: int) -> tuple[int, int, bytes]:

@@ -318,7 +318,7 @@ class SeriesShown:
 
 @dataclass(frozen=True)
 class Settled:
-    """Nothing is being loaded any more."""
+    """Nothing is being loaded any more, and a page is built that shows it."""
 
 
 PageState = Literal["visible", "hidden", "lost", "closed"]

@@ -39,7 +39,12 @@ def main() -> None:
 
     server = get_server("dicomdock", client_type="vue3")
     settings = start.settings
-    guard = Guard(start.secret, start.one_time_token, lambda: Preferences(settings).theme)
+    guard = Guard(
+        start.secret,
+        start.one_time_token,
+        lambda: Preferences(settings).theme,
+        lambda: [*map(str, (*server.state.trame__styles, *server.state.trame__scripts))],
+    )
     station = Workstation(server, settings, guard, channel.send, lambda: leave(station))
 
     async def ready(**_: Any) -> None:

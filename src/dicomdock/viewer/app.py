@@ -7,13 +7,14 @@ import contextlib
 import inspect
 from base64 import b64encode
 from collections.abc import Callable, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import trame_slicer.module
 from trame.app import TrameApp
+from trame.ui.html import DivLayout
 from trame_slicer.core import SlicerApp
-from trame_vuetify.ui.vuetify3 import VAppLayout
 
 from dicomdock import rpc
 from dicomdock.api import archive as api
@@ -73,10 +74,12 @@ from dicomdock.viewer.shell.state import ShellState
 from dicomdock.viewer.shell.tabs import Tabs
 
 STATIC = Path(__file__).with_name("static")
+# Of Vuetify nothing is loaded but its copy of Material Design Icons: the rest, a megabyte, delays the images.
+ICONS = Path(str(resources.files("trame_vuetify") / "module" / "v3-serve"))
 MODULE = {
-    "serve": {"__dicomdock": str(STATIC)},
+    "serve": {"__dicomdock": str(STATIC), "__icons": str(ICONS)},
     "scripts": ["__dicomdock/viewer.js", "__dicomdock/menu.js"],
-    "styles": ["__dicomdock/viewer.css"],
+    "styles": ["__icons/css/mdi.css", "__dicomdock/viewer.css"],
     "vue_use": ["dicomdock"],
 }
 
@@ -114,7 +117,7 @@ class Workstation(TrameApp):
         self.shell = PageState(self.server.state, ShellState)
         self.focus = AXIAL
         self.notifications = Notifications(self.server)
-        self.tabs = Tabs(self.server)
+        self.tabs = Tabs(self.server, send)
         self.idle_shutdown = IdleShutdown(
             self.server,
             settings.viewer_patience,
@@ -124,7 +127,9 @@ class Workstation(TrameApp):
         )
         self.dock = DockClient(send)
         self.views = Views(self.server, app)
-        self.series = SeriesLogic(self.server, app, self.views, self.archive, self.notifications, send)
+        self.series = SeriesLogic(
+            self.server, app, self.views, self.archive, self.notifications, self.tabs.report
+        )
         self.layout = LayoutLogic(self.server, self.series)
         self.window = WindowLogic(self.server, self.series)
         self.overlays = OverlaysLogic(self.server, app, self.series, self.views)
@@ -243,7 +248,7 @@ class Workstation(TrameApp):
         self.ctrl.leave = self.leave
         self.ctrl.reset = self.reset
         self.shell.bind_changes({self.shell.name.theme: self._theme_changed})
-        with VAppLayout(self.server, theme="dark") as self.ui, rendered_once():
+        with DivLayout(self.server, classes="page") as self.ui, rendered_once():
             ui.build(self)
         self.views.mouse.interaction("window")
         self._keys = keys.bindings(self)

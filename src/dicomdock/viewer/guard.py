@@ -11,7 +11,7 @@ from __future__ import annotations
 import hmac
 import re
 from base64 import b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from hashlib import sha256
 from importlib import resources
@@ -61,8 +61,8 @@ def headers(host: str, nonce: str = "") -> dict[str, str]:
     nonce : of the scripts within the page that is answered; empty where it is trame's.
     """
     inline = f"'nonce-{nonce}' " if nonce else inline_scripts()
-    # unsafe-eval: Vue compiles trame's templates in the browser, and draws nothing without it. Vuetify writes
-    # the colours of its theme into the page as a style.
+    # unsafe-eval: Vue compiles trame's templates in the browser, and draws nothing without it; some of them
+    # have styles within.
     policy = (
         f"default-src 'self'; script-src 'self' {inline}'unsafe-eval'; worker-src 'self' blob:; "
         "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
@@ -88,10 +88,13 @@ class Guard:
     secret : opens this viewer.
     once : opens it a single time.
     theme : returns which of ``config.preferences.THEMES`` a page begins with.
+    later : returns the scripts and style sheets that it asks for once it is connected.
     """
 
-    def __init__(self, secret: str, once: str, theme: Callable[[], str]) -> None:
-        self._secret, self._once, self._theme = secret, once, theme
+    def __init__(
+        self, secret: str, once: str, theme: Callable[[], str], later: Callable[[], Sequence[str]]
+    ) -> None:
+        self._secret, self._once, self._theme, self._later = secret, once, theme, later
         self._process = token_urlsafe(8)  # a viewer that was started again has the same secret, not this name
 
     def install(self, app: web.Application) -> None:
@@ -120,7 +123,8 @@ class Guard:
                 # The page took the secret off its address; a reload gets it again.
                 return web.HTTPFound(f"/index.html?secret={self._secret}", headers=headers(request.host))
             if request.path == "/index.html":
-                return web.Response(text=index_page(self._process, self._theme()), content_type="text/html")
+                page = index_page(self._process, self._theme(), tuple(self._later()))
+                return web.Response(text=page, content_type="text/html")
             return await handler(request)
 
         async def prepare(request: web.Request, response: web.StreamResponse) -> None:

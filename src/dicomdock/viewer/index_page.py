@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from html import escape
 from importlib import resources
 
 # Without a picture of our own, trame's page asks a foreign host for one.
@@ -27,11 +28,13 @@ _OURS = (
 
 
 @cache
-def index_page(process: str, theme: str = "auto") -> str:
+def index_page(process: str, theme: str = "auto", later: tuple[str, ...] = ()) -> str:
     """Return the document; its scripts are trame's, unchanged.
 
     Parameters
     ----------
+    later : scripts and style sheets that trame's own script asks for, which takes two more turns; the browser
+        fetches them with the first ones.
     process : names the viewer that answers it; the page starts again when another one has taken its place.
     theme : one of ``config.preferences.THEMES``.
     """
@@ -40,4 +43,7 @@ def index_page(process: str, theme: str = "auto") -> str:
     for pattern, ours in _OURS:
         text = re.sub(pattern, ours, text, flags=re.DOTALL)
     text = text.replace("<html", f'<html data-theme="{theme}"', 1)
-    return text.replace("</head>", f'<meta name="viewer-process" content="{process}" /></head>', 1)
+    kinds = {"js": "script", "css": "style"}
+    named = ((kinds.get(name.rpartition(".")[2]), escape(name)) for name in later)
+    early = "".join(f'<link rel="preload" as="{kind}" href="{name}" />' for kind, name in named if kind)
+    return text.replace("</head>", f'{early}<meta name="viewer-process" content="{process}" /></head>', 1)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from trame.widgets import html
+from trame.widgets import client, html
+from trame_client.ui.core import AbstractLayout
 from trame_client.widgets.core import AbstractElement
-from trame_vuetify.widgets.vuetify3 import VIcon
 
 from dicomdock.viewer.page_state import names_of
 from dicomdock.viewer.shell.state import ShellState
@@ -34,10 +34,16 @@ def checkbox(name: object, label: str) -> None:
 
 @contextmanager
 def panel(name: str, title: str) -> Iterator[Any]:
-    """Make the panel of a tool; it is there while its tool is on."""
-    with html.Div(
-        classes="panel", v_if=f"{TOOL} === '{name}'", raw_attrs=['role="region"', f'aria-label="{title}"']
-    ) as made:
+    """Make the panel of a tool; it is there while its tool is on.
+
+    The browser compiles it when it is first shown; before the first image it has enough to do.
+    """
+    template = f"panel_{name}"
+    place = client.ServerTemplate(name=template, v_if=f"{TOOL} === '{name}'")
+    made = html.Div(
+        classes="panel", raw_attrs=['role="region"', f'aria-label="{title}"'], connect_parent=False
+    )
+    with AbstractLayout(place.server, made, template_name=template):
         html.H2(title)
         yield made
 
@@ -50,8 +56,20 @@ def panel_part(title: str, when: str) -> Iterator[Any]:
         yield made
 
 
+def icon(name: str | tuple[str], size: int, **more: Any) -> None:
+    """Make an icon, which says nothing to screen readers.
+
+    Parameters
+    ----------
+    name : one of Material Design Icons, ``mdi-brush``; in a tuple, an expression that gives it.
+    size : pixels.
+    """
+    classes = f"mdi {name}" if isinstance(name, str) else (f"['mdi', {name[0]}]",)
+    html.I(classes=classes, style=f"font-size:{size}px", raw_attrs=['aria-hidden="true"'], **more)
+
+
 def bar_button(
-    icon: str,
+    name: str,
     label: str,
     click: Any,
     *,
@@ -67,7 +85,7 @@ def bar_button(
         title=label,
         raw_attrs=[f'aria-label="{label}"', f'data-testid="{testid or label.lower()}"'],
     ):
-        VIcon(icon, size=20)
+        icon(name, 20)
 
 
 def button(

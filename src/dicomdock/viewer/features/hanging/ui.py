@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from trame.widgets import html
-from trame_vuetify.widgets.vuetify3 import VIcon
 
 from dicomdock.viewer.features.hanging.state import HangingState
 from dicomdock.viewer.page_state import names_of
-from dicomdock.viewer.shell.widgets import button, panel_part, shown
+from dicomdock.viewer.shell.widgets import button, icon, panel_part, shown
 
 HANGING = names_of(HangingState)
 
@@ -37,4 +36,4 @@ def hanging_part(server: Any) -> None:
                 classes="btn",
                 raw_attrs=[":aria-label=\"'Forget: ' + one.words\"", ":data-testid=\"'forget-rule-' + i\""],
             ):
-                VIcon("mdi-delete-outline", size=14)
+                icon("mdi-delete-outline", 14)

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from trame.widgets import html
-from trame_vuetify.widgets.vuetify3 import VIcon
 
 from dicomdock.viewer.features.measure.kinds import KINDS
 from dicomdock.viewer.features.measure.state import MeasureState
 from dicomdock.viewer.page_state import names_of
-from dicomdock.viewer.shell.widgets import button, panel
+from dicomdock.viewer.shell.widgets import button, icon, panel
 
 MEASURE = names_of(MeasureState)
 
@@ -83,7 +82,7 @@ def measuring_panel(server: Any, *parts: Callable[[Any], None]) -> None:
 
 
 def _icon(
-    icon: str,
+    name: str,
     label: str,
     click: Any,
     given: str,
@@ -100,4 +99,4 @@ def _icon(
         raw_attrs=[f":aria-label=\"'{label}: ' + one.name\"", f":data-testid=\"'{testid}-' + i\""],
         classes="icon",
     ):
-        VIcon(icon=(icon,), size=16) if dynamic else VIcon(icon, size=16)
+        icon((name,) if dynamic else name, 16)

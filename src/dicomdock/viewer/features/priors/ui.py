@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from trame.widgets import html
-from trame_vuetify.widgets.vuetify3 import VIcon
 
 from dicomdock.viewer.features.compare.state import CompareState
 from dicomdock.viewer.features.priors.state import PriorsState
 from dicomdock.viewer.features.series.ui import series_item
 from dicomdock.viewer.page_state import names_of
-from dicomdock.viewer.shell.widgets import button, panel_part, shown
+from dicomdock.viewer.shell.widgets import button, icon, panel_part, shown
 
 PRIORS, COMPARED = names_of(PriorsState), names_of(CompareState)
 ICON = f"study.uid === {PRIORS.prior_uid} ? 'mdi-chevron-down' : 'mdi-chevron-right'"
@@ -30,7 +29,7 @@ def priors_list(server: Any) -> None:
                     ":data-testid=\"'prior-' + study.uid\"",
                 ],
             ):
-                VIcon(icon=(ICON,), size=16)
+                icon((ICON,), 16)
                 html.Span("{{ study.name }}", classes="grow", raw_attrs=[':title="study.name"'])
                 html.Span("{{ study.modalities }}", classes="faint")
             with html.Div(v_if=f"study.uid === {PRIORS.prior_uid}", classes="within"):
@@ -51,7 +50,7 @@ def priors_list(server: Any) -> None:
                 ":data-testid=\"'far-' + study.uid\"",
             ],
         ):
-            VIcon("mdi-cloud-download-outline", size=16)
+            icon("mdi-cloud-download-outline", 16)
             html.Span("{{ study.name }}", classes="grow")
             html.Span(
                 f"{{{{ {PRIORS.arriving}[study.uid] || study.modalities + ' – ' + study.server }}}}",

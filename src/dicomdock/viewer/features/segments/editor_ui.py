@@ -18,13 +18,12 @@ from trame_slicer.segmentation import (
     SegmentationEffectSmoothing,
     SegmentationEffectThreshold,
 )
-from trame_vuetify.widgets.vuetify3 import VIcon
 from undo_stack import Signal
 
 from dicomdock.viewer.features.segments.effects_ui import EffectSignals, display, effect_settings, masking
 from dicomdock.viewer.features.segments.state import SegmentsState
 from dicomdock.viewer.page_state import names_of
-from dicomdock.viewer.shell.widgets import button, shown
+from dicomdock.viewer.shell.widgets import button, icon, shown
 
 SEGMENTS = names_of(SegmentsState)
 
@@ -124,7 +123,7 @@ class SegmentEditorPanel:
                     click=(self.select_segment_clicked, "[one.segment_id]"),
                     raw_attrs=[':title="one.name"'],
                 )
-                for icon, label, signal in (
+                for name, label, signal in (
                     (
                         ("one.is_visible ? 'mdi-eye-outline' : 'mdi-eye-off-outline'",),
                         "(one.is_visible ? 'Hide ' : 'Show ')",
@@ -137,7 +136,7 @@ class SegmentEditorPanel:
                         click=(signal, "[one.segment_id]"),
                         raw_attrs=[f':aria-label="{label} + one.name"', f':title="{label} + one.name"'],
                     ):
-                        VIcon(icon=icon, size=16)
+                        icon(name, 16)
         with html.Datalist(id="structure-names"):
             html.Option(v_for=f"name in {SEGMENTS.structures}", key="name", value=("name",))
         coded = (

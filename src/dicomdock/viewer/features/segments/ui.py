@@ -6,14 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from trame.widgets import html
-from trame_vuetify.widgets.vuetify3 import VIcon
 
 from dicomdock.viewer.features.save.state import SaveState
 from dicomdock.viewer.features.segments.editor_ui import SegmentEditorPanel
 from dicomdock.viewer.features.segments.state import SegmentsState
 from dicomdock.viewer.features.series.state import SeriesState
 from dicomdock.viewer.page_state import names_of
-from dicomdock.viewer.shell.widgets import button, panel, shown
+from dicomdock.viewer.shell.widgets import button, icon, panel, shown
 
 SEGMENTS, SERIES, SAVE = names_of(SegmentsState), names_of(SeriesState), names_of(SaveState)
 BUSY = f"!!{SEGMENTS.busy}"
@@ -45,7 +44,7 @@ def segments_panel(
                 click=(control.ask_open_drawing, "[one.uid]"),
                 raw_attrs=[":data-testid=\"'drawing-' + one.uid\""],
             ):
-                VIcon("mdi-shape-outline", size=16)
+                icon("mdi-shape-outline", 16)
                 html.Span("{{ one.name }}", classes="grow", raw_attrs=[':title="one.name"'])
                 html.Span("{{ one.kind }}", v_show="one.kind !== 'segmentation'", classes="faint")
             with html.Div(classes="row"):

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from trame.widgets import html
-from trame_vuetify.widgets.vuetify3 import VIcon
 
 from dicomdock.viewer.features.key_images.state import KeyImagesState
 from dicomdock.viewer.features.layout.layouts import AXIAL
@@ -15,7 +14,7 @@ from dicomdock.viewer.features.presentation.state import PresentationPageState
 from dicomdock.viewer.features.series.state import SeriesState
 from dicomdock.viewer.features.views.state import CineState, SliceViewState
 from dicomdock.viewer.page_state import names_of
-from dicomdock.viewer.shell.widgets import panel, shown
+from dicomdock.viewer.shell.widgets import icon, panel, shown
 
 SERIES, OBJECTS, CINE = names_of(SeriesState), names_of(ObjectsState), names_of(CineState)
 KEYS, PRESENTATION = names_of(KeyImagesState), names_of(PresentationPageState)
@@ -40,7 +39,7 @@ def series_item(rows: str, chosen: object, click: Any, hint: str) -> None:
                 v_if="one.picture",
                 raw_attrs=[':src="one.picture"', 'alt=""', 'loading="lazy"', 'draggable="false"'],
             )
-            VIcon("mdi-image-multiple-outline", size=20, v_else=True)
+            icon("mdi-image-multiple-outline", 20, v_else=True)
         with html.Span(classes="grow"):
             html.Span("{{ one.name }}")
             html.Span("{{ one.modality }}, {{ one.count }}", classes="faint")
@@ -102,8 +101,8 @@ def series_panel(server: Any, priors: Callable[[Any], None], volumes: Callable[[
 
 
 def _others(server: Any) -> None:
-    def line(icon: str) -> None:
-        VIcon(icon, size=16)
+    def line(name: str) -> None:
+        icon(name, 16)
         html.Span("{{ one.name }}", classes="grow", raw_attrs=[':title="one.name"'])
         html.Span("{{ one.words }}", classes="faint")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from trame.widgets import html
-from trame_vuetify.widgets.vuetify3 import VIcon
 
 from dicomdock.viewer.features.layout.layouts import NAMES
 from dicomdock.viewer.features.segments.state import SegmentsState
@@ -13,7 +12,7 @@ from dicomdock.viewer.features.series.state import SeriesState
 from dicomdock.viewer.features.views.state import SliceViewState, ViewsState
 from dicomdock.viewer.features.volume.state import VolumeState
 from dicomdock.viewer.page_state import names_of
-from dicomdock.viewer.shell.widgets import shown
+from dicomdock.viewer.shell.widgets import icon, shown
 
 SHOW_3D = "SegmentEditorState__segment_display__SegmentDisplayState__show_3d"  # trame-slicer's
 SEGMENTS = names_of(SegmentsState)
@@ -87,4 +86,4 @@ def _reset_button(server: Any, view_id: str) -> None:
         click=(server.controller.fit_view, f"['{view_id}']"),
         raw_attrs=[f'data-testid="fit-{view_id}"'],
     ):
-        VIcon("mdi-fit-to-page-outline", size=16)
+        icon("mdi-fit-to-page-outline", 16)
