@@ -19,6 +19,7 @@ from pydicom.sr.codedict import codes
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.measurements import (
+    Evaluation,
     Measurement,
     Report,
     angle,
@@ -42,6 +43,10 @@ from tests.imaging.scans import check_with_dciodvfy, headers, oblique, scan
 from tests.imaging.test_dose import dose_of, linear
 
 MASS, LIVER = Code("4147007", "SCT", "Mass"), Code("10200004", "SCT", "Liver")
+JUDGED = (
+    Evaluation(Code("112016", "DCM", "Calcification Distribution"), Code("52101004", "SCT", "Present")),
+    Evaluation(Code("121106", "DCM", "Comment"), "grew since May"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -172,15 +177,22 @@ def test_reports_survive_dicom(instances: list[Made], volume: Volume, tmp_path: 
         (
             distance("Länge", (1, 2, 3), (4, 5, 6), image=(instances[2].instance, 1)),
             angle("angle", (1, 0, 10), (0, 0, 10), (0, 2, 10)),
-            region("tumour", square(volume), volume, finding=MASS, site=LIVER),
+            region("tumour", square(volume), volume, finding=MASS, site=LIVER, evaluations=JUDGED),
             Measurement("number only", values=(Value(LENGTH, 7, MILLIMETRE),), tracking_uid="1.2.3"),
+            Measurement("judged only", finding=MASS, evaluations=JUDGED[:1]),
         )
     )
     written = report_to_dicom(made, sources)
     data = to_bytes(written)
     check_with_dciodvfy(data, tmp_path)
     found = read_report(data)
-    assert [one.label for one in found.measurements] == ["Länge", "angle", "tumour", "number only"]
+    assert [one.label for one in found.measurements] == [
+        "Länge",
+        "angle",
+        "tumour",
+        "number only",
+        "judged only",
+    ]
     for was, now in zip(made.measurements, found.measurements, strict=True):
         assert now.form == was.form
         assert np.allclose(now.points, was.points, atol=1e-4)
@@ -188,6 +200,7 @@ def test_reports_survive_dicom(instances: list[Made], volume: Volume, tmp_path: 
             (v.name, v.unit, v.derivation) for v in was.values
         ]
         assert [v.number for v in now.values] == pytest.approx([v.number for v in was.values])
+        assert now.evaluations == was.evaluations
     assert found.measurements[0].image == (instances[2].instance, 1)
     assert (found.measurements[2].finding, found.measurements[2].site) == (MASS, LIVER)
     assert found.measurements[3].tracking_uid == "1.2.3"
@@ -206,6 +219,16 @@ def test_highdicom_reads_the_report(instances: list[Made]) -> None:
     (found,) = group.get_measurements()
     assert found.value == pytest.approx(27**0.5)
     assert not report.content.get_observer_contexts(observer_type=codes.DCM.Person)
+
+
+def test_highdicom_reads_what_was_judged(instances: list[Made], volume: Volume) -> None:
+    made = region("tumour", square(volume), volume, evaluations=JUDGED)
+    report = hd.sr.Comprehensive3DSR.from_dataset(report_to_dicom(Report((made,)), headers(instances)))
+    (group,) = report.content.get_planar_roi_measurement_groups()
+    (coded,) = group.get_qualitative_evaluations()
+    assert (coded.name, coded.value) == (JUDGED[0].name, JUDGED[0].value)
+    (said,) = [item.value for item in group[0].ContentSequence if item.name == JUDGED[1].name]
+    assert said == "grew since May"
 
 
 def test_a_report_names_who_measured(instances: list[Made]) -> None:

@@ -18,11 +18,12 @@ from pydicom.uid import generate_uid
 
 from dicomdock.archive import ArchivedInstance
 from dicomdock.dicom.resource import Resource
-from dicomdock.imaging.measurements import read_report
+from dicomdock.imaging.geometry import split_series
+from dicomdock.imaging.measurements import Report, distance, read_report, report_to_dicom
 from dicomdock.viewer.autosave import UnsavedWork
 from tests.builders import Made, encode
-from tests.imaging.scans import scan
-from tests.imaging.test_measurements import region_of
+from tests.imaging.scans import headers, scan
+from tests.imaging.test_measurements import JUDGED, LIVER, MASS, region_of
 from tests.viewer.conftest import (
     SHAPE,
     Opened,
@@ -40,6 +41,9 @@ pytestmark = [pytest.mark.viewer, pytest.mark.slow]
 
 Point = tuple[float, float]
 
+TRACKED = str(generate_uid())
+"""Identifies the measurement of the report that is there before."""
+
 WATCH = """() => {
     window.measured = [];
     window.trame.state.watch(["measurements"], (rows) => {
@@ -51,11 +55,16 @@ WATCH = """() => {
 
 @pytest.fixture(scope="module")
 def opened(viewer_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
-    """The phantom, as CT in HU, and another series of its study."""
+    """The phantom, as CT in HU, another series of its study, and a report of what was judged of a lesion."""
     settings = folders(tmp_path_factory.mktemp("viewer"))
     study, series, instances = made_study(RescaleIntercept="0", RescaleSlope="1")
     _, _, others = made_study(StudyInstanceUID=study, SeriesNumber=4)
-    store(settings, instances + others)
+    images = headers(instances)
+    ends = split_series(images)[0].geometry.to_lps([(10, 20, 10), (10, 20, 50)])
+    a, b = (tuple(map(float, end)) for end in ends)
+    judged = distance("lesion", a, b, finding=MASS, site=LIVER, evaluations=JUDGED, tracking_uid=TRACKED)
+    report = report_to_dicom(Report((judged,)), images)
+    store(settings, [*instances, *others, Made(report, encode(report))])
     with viewing(settings, Resource(study, series)) as found:
         yield found
 
@@ -251,6 +260,23 @@ def save_report(opened: Opened, panel: Screen) -> ArchivedInstance:
     saved = opened.saved_since(before)
     panel.wait(f"s.reports.some(one => one.uid === '{saved.resource.series}')")
     return saved
+
+
+def test_what_a_report_says_beside_numbers_is_shown_and_kept(opened: Opened, panel: Screen) -> None:
+    panel.drop_measurements()
+    ours = {one.resource.series for one in opened.made_here().values()}
+    (there,) = (one for one in panel.state("reports") if one["uid"] not in ours)
+    panel.button(f"report-{there['uid']}").click()
+    panel.wait("s.measurements.length === 1")
+    words = panel.state("measurements")[0]["words"]
+    assert words == ["Length 40 mm", "Finding: Mass", "Site: Liver", *(one.words for one in JUDGED)]
+    name = panel.button("name-0")
+    name.fill("Lesion 1")
+    name.press("Enter")
+    panel.wait("s.measurements[0].name === 'Lesion 1'")
+    (kept,) = read_report(save_report(opened, panel).path.read_bytes()).measurements
+    assert (kept.label, kept.tracking_uid) == ("Lesion 1", TRACKED)
+    assert (kept.finding, kept.site, kept.evaluations) == (MASS, LIVER, JUDGED)
 
 
 def test_a_report_does_not_take_the_place_of_what_is_not_saved(opened: Opened, panel: Screen) -> None:

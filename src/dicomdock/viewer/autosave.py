@@ -33,11 +33,13 @@ class PlacedMeasurement:
     kind : ``distance``, ``angle`` or ``region``.
     name : as the user calls it.
     points : in mm, right-anterior-superior.
+    tracking_uid : identifies it in reports; empty in what earlier versions kept.
     """
 
     kind: str
     name: str
     points: tuple[tuple[float, ...], ...]
+    tracking_uid: str = ""
 
 
 class UnsavedWork:
@@ -88,7 +90,10 @@ class UnsavedWork:
             rows = json.loads(self._measurements_path(series).read_bytes())
             return [
                 PlacedMeasurement(
-                    row["kind"], row["name"], tuple(tuple(map(float, point)) for point in row["points"])
+                    row["kind"],
+                    row["name"],
+                    tuple(tuple(map(float, point)) for point in row["points"]),
+                    str(row.get("tracking_uid", "")),
                 )
                 for row in rows
             ]

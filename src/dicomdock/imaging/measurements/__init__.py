@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dicomdock.imaging.measurements.calibration import Calibration, calibration_at, calibrations_of
 from dicomdock.imaging.measurements.measurement import (
+    Evaluation,
     Measurement,
     Value,
     angle,
@@ -23,6 +24,7 @@ from dicomdock.imaging.measurements.writing import report_to_dicom
 
 __all__ = [
     "Calibration",
+    "Evaluation",
     "Measurement",
     "Report",
     "Value",

@@ -122,6 +122,25 @@ class Value:
         return f"{self.number:.4g}{'' if unit == '°' else ' '}{unit}".rstrip()
 
 
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What was judged rather than measured: a qualitative evaluation (PS3.16 TID 1501).
+
+    Parameters
+    ----------
+    name : what was judged.
+    value : the judgement, as a code or in words.
+    """
+
+    name: Code
+    value: Code | str
+
+    @property
+    def words(self) -> str:
+        """The evaluation for the user, for example ``Calcification: Present``."""
+        return f"{self.name.meaning}: {self.value if isinstance(self.value, str) else self.value.meaning}"
+
+
 def unit_text(unit: Code) -> str:
     """Return a unit as numbers are shown with it; empty where there is none."""
     if unit in _SIGNS:
@@ -142,6 +161,7 @@ class Measurement:
         numbers are given, or where the places are known as pixels of images that were not at hand.
     values : the numbers.
     finding, site : what and where it is; None if not stated.
+    evaluations : what was judged of it.
     image : SOP Instance UID and 1-based frame of the image it was made on; None if not stated.
     flat : points are column and row of ``image``, from 0, and 0, because it has no position in the patient.
     segment : SOP Instance UID of a segmentation and the segment's number; None for none.
@@ -154,6 +174,7 @@ class Measurement:
     values: tuple[Value, ...] = ()
     finding: Code | None = None
     site: Code | None = None
+    evaluations: tuple[Evaluation, ...] = ()
     image: tuple[str, int] | None = None
     segment: tuple[str, int] | None = None
     tracking_uid: str = ""

@@ -17,7 +17,7 @@ from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import first, integer, items, number, numbers, text
 from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.geometry import Plane, planes_of
-from dicomdock.imaging.measurements.measurement import Form, Measurement, Value, Vector
+from dicomdock.imaging.measurements.measurement import Evaluation, Form, Measurement, Value, Vector
 from dicomdock.imaging.references import references_of
 from dicomdock.imaging.terminology import Code, code_of
 
@@ -159,6 +159,8 @@ class _Reader:
                     values.append(replace(value, points=own.points))
                 for below in _content(child):
                     found = self._placed(found, below)
+            elif name is not None and (judged := _judgement(child)) is not None:
+                found = replace(found, evaluations=(*found.evaluations, Evaluation(name, judged)))
             else:
                 found = self._placed(found, child)
         if len({value.points for value in values}) < 2:  # all numbers have one place: the measurement's
@@ -196,6 +198,15 @@ class _Reader:
                 return replace(found, segment=(image[0], segment))
             return replace(found, image=found.image or image)
         return found
+
+
+def _judgement(item: Dataset) -> Code | str | None:
+    """Return a qualitative evaluation; how and when was measured has other relationships."""
+    if text(item, "RelationshipType") != "CONTAINS":
+        return None
+    if text(item, "ValueType") == "CODE":
+        return code_of(item, "ConceptCodeSequence")
+    return text(item, "TextValue") or None if text(item, "ValueType") == "TEXT" else None
 
 
 def _value(item: Dataset, name: Code) -> Value | None:

@@ -76,7 +76,7 @@ def report_to_dicom(
         content = hd.sr.MeasurementReport(
             observation_context=_observers(hd, described.creator),
             procedure_reported=_PROCEDURE,
-            imaging_measurements=[_group(hd, one, frame, named) for one in report.measurements],
+            imaging_measurements=[_with_texts(hd, one, frame, named) for one in report.measurements],
             title=Code("126000", "DCM", "Imaging Measurement Report"),
         )
         made = hd.sr.Comprehensive3DSR(
@@ -126,12 +126,27 @@ def _observers(hd: Any, creator: str) -> Any:
     return hd.sr.ObservationContext(observer_person_context=person, observer_device_context=device)
 
 
+def _with_texts(hd: Any, measurement: Measurement, frame: str, named: dict[str, Dataset]) -> Any:
+    """Return the group of a measurement with what was judged in words; highdicom takes codes alone."""
+    group = _group(hd, measurement, frame, named)
+    for one in measurement.evaluations:
+        if isinstance(one.value, str):
+            item = hd.sr.TextContentItem(one.name, one.value, hd.sr.RelationshipTypeValues.CONTAINS)
+            group[0].ContentSequence.append(item)
+    return group
+
+
 def _group(hd: Any, measurement: Measurement, frame: str, named: dict[str, Dataset]) -> Any:
     flat = _on_image(measurement, measurement.points, named)
     tracking = hd.sr.TrackingIdentifier(
         measurement.tracking_uid or new_uid(), measurement.label[:64] or "Measurement"
     )
     sites = [hd.sr.FindingSite(measurement.site)] if measurement.site else None
+    judged = [
+        hd.sr.QualitativeEvaluation(one.name, one.value)
+        for one in measurement.evaluations
+        if isinstance(one.value, Code)
+    ]
     if measurement.segment is not None and measurement.segment[0] in named:
         uid, number = measurement.segment
         series = text(next(iter(named.values())), "SeriesInstanceUID")
@@ -142,6 +157,7 @@ def _group(hd: Any, measurement: Measurement, frame: str, named: dict[str, Datas
             ),
             finding_type=measurement.finding,
             finding_sites=sites,
+            qualitative_evaluations=judged,
             measurements=[_measurement(hd, value) for value in measurement.values],
         )
     points = np.array(measurement.points, dtype=np.float64)
@@ -157,6 +173,7 @@ def _group(hd: Any, measurement: Measurement, frame: str, named: dict[str, Datas
             ),
             finding_type=measurement.finding,
             finding_sites=sites,
+            qualitative_evaluations=judged,
             measurements=[_measurement(hd, value) for value in measurement.values],
         )
     images = None
@@ -168,6 +185,7 @@ def _group(hd: Any, measurement: Measurement, frame: str, named: dict[str, Datas
         tracking_identifier=tracking,
         finding_type=measurement.finding,
         finding_sites=sites,
+        qualitative_evaluations=judged,
         measurements=[
             _measurement(hd, value, _place(hd, measurement, value.points or measurement.points, frame, named))
             for value in measurement.values

@@ -14,6 +14,7 @@ from dicomdock.api.tool_points import LabelledPoint
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.read_errors import READ_ERRORS
 from dicomdock.dicom.resource import Resource
+from dicomdock.dicom.uid import new_uid
 from dicomdock.errors import DicomdockError, GeometryError
 from dicomdock.imaging.formats.csv_text import csv_of
 from dicomdock.imaging.measurements import (
@@ -195,15 +196,30 @@ class MeasuringLogic:
             if not drawn.complete:
                 continue
             try:
-                found.append((node_id, self._measure(drawn)))
+                one = self._measure(drawn)
             except GeometryError as error:
                 self._problems[node_id] = str(error)
-                found.append((node_id, Measurement(drawn.name)))
+                one = Measurement(drawn.name)
+            found.append((node_id, self._as_reported(drawn, one)))
         return [*found, *self._unplaced.items()]
+
+    def _as_reported(self, drawn: Drawn, measured: Measurement) -> Measurement:
+        """Give a measurement its identity, and what the open report says of it beside numbers."""
+        said = measured
+        for one in self._report.measurements if self._report is not None else ():
+            if one.tracking_uid == drawn.tracking_uid:
+                said = one
+        return replace(
+            measured,
+            tracking_uid=drawn.tracking_uid,
+            finding=said.finding,
+            site=said.site,
+            evaluations=said.evaluations,
+        )
 
     async def save(self) -> None:
         """Write the measurements as a DICOM report into the archive."""
-        series, measured = self.series.series, [one for _, one in self.values() if one.values]
+        series, measured = self.series.series, [one for _, one in self.values() if _says_anything(one)]
         if series is None or not measured:
             self.notifications.info("There is nothing measured yet.")
             return
@@ -237,13 +253,14 @@ class MeasuringLogic:
             self.notifications.error(f"{series.name} cannot be opened: {error}")
             return
         self._clear()
-        self._report = report
+        identified = [replace(one, tracking_uid=one.tracking_uid or new_uid()) for one in report.measurements]
+        self._report = report = replace(report, measurements=tuple(identified))
         for one in report.measurements:
             where = placed(self._from_pixels(one), self.series.volume.geometry)
             if where is None:
                 self._unplaced[f"unplaced {len(self._unplaced)}"] = one
                 continue
-            self._add(where[0], one.label, [point * LPS for point in where[1]])
+            self._add(where[0], one.label, [point * LPS for point in where[1]], one.tracking_uid)
         self._saved = self._placed_measurements()
         self._begin_steps()
         if not self._drawn:
@@ -299,7 +316,7 @@ class MeasuringLogic:
         )
         for one in back.placed:
             if one.kind in KINDS:  # else of another version of dicomdock
-                self._add(one.kind, one.name, one.points)
+                self._add(one.kind, one.name, one.points, one.tracking_uid)
         self._begin_steps()
         self._update_rows()
 
@@ -335,7 +352,12 @@ class MeasuringLogic:
     def _placed_measurements(self) -> list[PlacedMeasurement]:
         """Return the measurements that are complete, as they lie."""
         return [
-            PlacedMeasurement(one.kind, one.name, tuple(tuple(map(float, point)) for point in one.points()))
+            PlacedMeasurement(
+                one.kind,
+                one.name,
+                tuple(tuple(map(float, point)) for point in one.points()),
+                one.tracking_uid,
+            )
             for one in self._drawn.values()
             if one.complete
         ]
@@ -380,7 +402,9 @@ class MeasuringLogic:
     def _interaction(self) -> Any:
         return self.app.scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
 
-    def _add(self, kind: str, label: str = "", points: Sequence[Sequence[float]] = ()) -> Drawn:
+    def _add(
+        self, kind: str, label: str = "", points: Sequence[Sequence[float]] = (), tracking_uid: str = ""
+    ) -> Drawn:
         """Add a measurement to the scene; the page gets its numbers when all its points are there."""
         self._count += 1
         drawn = Drawn(
@@ -391,6 +415,7 @@ class MeasuringLogic:
             self._update_rows,
             self._changed,
             self.series.views.space.add,
+            tracking_uid or new_uid(),
         )
         drawn.put(points)
         self._drawn[drawn.id] = drawn
@@ -470,7 +495,7 @@ class MeasuringLogic:
             one.remove()
         self._drawn.clear()
         for step in self._steps[-1]:
-            self._add(step.kind, step.name, step.points)
+            self._add(step.kind, step.name, step.points, step.tracking_uid)
         self._update_rows()
 
     def _update_rows(self, *_: Any) -> None:
@@ -494,12 +519,16 @@ class MeasuringLogic:
             callback()
 
     def _row_words(self, node_id: str, one: Measurement) -> list[str]:
-        """Return the numbers of a measurement and by what they are known, or why there are none."""
-        lines = [value.words for value in one.values]
+        """Return what is known of a measurement: numbers, or why there are none, and what was judged."""
+        lines = [value.words for value in one.values] or [self._problems.get(node_id, "")]
         in_mm = any(value.unit in (MILLIMETRE, SQUARE_MILLIMETRE) for value in one.values)
         if in_mm and (how := self._words.get(node_id)):
             lines.append(f"In mm {how}")
-        return lines or [self._problems.get(node_id, "")]
+        if one.finding is not None and one.finding.meaning != one.label:
+            lines.append(f"Finding: {one.finding.meaning}")
+        if one.site is not None:
+            lines.append(f"Site: {one.site.meaning}")
+        return [*lines, *(judged.words for judged in one.evaluations)]
 
     def _end_if_complete(self, drawn: Drawn) -> None:
         """End the placing of a node that would take more points than it needs."""
@@ -525,3 +554,7 @@ def _is_path(drawn: Drawn | None) -> bool:
 def _indices(at: Any) -> Any:
     """Return columns and rows as indices k, j, i of the first slice."""
     return np.column_stack([np.zeros(len(at)), at[:, 1], at[:, 0]])
+
+
+def _says_anything(one: Measurement) -> bool:
+    return bool(one.values or one.evaluations or one.finding is not None)

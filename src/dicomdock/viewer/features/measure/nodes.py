@@ -31,6 +31,7 @@ class Drawn:
     changed : called when a point has moved.
     moved : called when the user has let a point go.
     keep_in_space : called with each display node.
+    tracking_uid : identifies it in the reports that it is saved in.
     """
 
     def __init__(
@@ -42,8 +43,9 @@ class Drawn:
         changed: Callable[[], None],
         moved: Callable[[], None],
         keep_in_space: Callable[[Any], None],
+        tracking_uid: str,
     ) -> None:
-        self.kind, self.name = kind, name
+        self.kind, self.name, self.tracking_uid = kind, name, tracking_uid
         self.shown = True
         self._scene, self._geometry, self._changed, self._moved = scene, geometry, changed, moved
         self._keep_in_space = keep_in_space
