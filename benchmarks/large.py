@@ -27,39 +27,17 @@ STUDIES = 100_000
 INSTANCES_PER_STUDY = 10  # on average
 SIZE = 500_000  # bytes of an instance
 SURNAMES = (
-    *("Smith", "Müller", "García", "Tanaka", "Okafor", "Rossi", "Novák", "Silva", "Dubois", "Khan"),
-    *(
-        "Schmidt",
-        "Hernández",
-        "Nguyễn",
-        "Kowalski",
-        "Jørgensen",
-        "O'Brien",
-        "Yılmaz",
-        "Ivanova",
-        "Papadopoulos",
-    ),
-    *("Johansson", "Lefèvre", "Björklund", "Horváth", "Popescu", "Đặng", "Gonçalves", "van der Berg", "Weiß"),
-    *("Kim", "Chen", "Singh", "Haddad", "Mwangi", "Peña", "Šimić", "Łukasiewicz", "Ní Dhomhnaill", "Zhao"),
-)
+    "Smith", "Müller", "García", "Tanaka", "Okafor", "Rossi", "Novák", "Silva", "Dubois", "Khan",
+    "Schmidt", "Hernández", "Nguyễn", "Kowalski", "Jørgensen", "O'Brien", "Yılmaz", "Ivanova",
+    "Papadopoulos", "Johansson", "Lefèvre", "Björklund", "Horváth", "Popescu", "Đặng", "Gonçalves",
+    "van der Berg", "Weiß", "Kim", "Chen", "Singh", "Haddad", "Mwangi", "Peña", "Šimić", "Łukasiewicz",
+    "Ní Dhomhnaill", "Zhao",
+)  # fmt: skip
 GIVEN = (
-    *(
-        "Jane",
-        "John",
-        "Ana",
-        "Li",
-        "José",
-        "Zoë",
-        "François",
-        "Maria",
-        "Hans",
-        "Aiko",
-        "Søren",
-        "Chloé",
-        "Omar",
-    ),
-    *("Ngozi", "Paweł", "İpek", "Elena", "Arjun", "Björn", "Fátima", "Noah", "Mia", "Tomáš", "Renée"),
-)
+    "Jane", "John", "Ana", "Li", "José", "Zoë", "François", "Maria", "Hans", "Aiko", "Søren", "Chloé",
+    "Omar", "Ngozi", "Paweł", "İpek", "Elena", "Arjun", "Björn", "Fátima", "Noah", "Mia", "Tomáš",
+    "Renée",
+)  # fmt: skip
 # Modality: its share of the series, most instances of an ordinary series, what is described.
 MODALITIES: Mapping[str, tuple[int, int, tuple[str, ...]]] = {
     "CR": (34, 2, ("Thorax pa", "Knee left", "Hand right", "Pelvis ap")),
@@ -92,6 +70,7 @@ def fill(settings: Settings, studies: int = STUDIES) -> int:
     Archive.open(settings).close()
     fill_database = _fill_postgresql if settings.database else _fill_sqlite
     fill_database(settings, [(study, _studies(studies)), (series, _series(studies))])
+    Archive.open(settings).close()  # which writes the journal, once
     return sum(_count(one) for one in _series(studies))
 
 

@@ -231,6 +231,23 @@ def test_highdicom_reads_what_was_judged(instances: list[Made], volume: Volume) 
     assert said == "grew since May"
 
 
+def test_what_others_wrote_too_long_is_written_again(instances: list[Made], tmp_path: Path) -> None:
+    long = Code("1", "99X", "m" * 100)
+    value = Value(long, 1, MILLIMETRE, long)
+    made = Measurement("one", "", (), (value,), long, long, (Evaluation(long, long), Evaluation(long, "t")))
+    data = to_bytes(report_to_dicom(Report((made,)), headers(instances)))
+    check_with_dciodvfy(data, tmp_path)
+    (found,) = read_report(data).measurements
+    assert (found.finding, found.site, found.evaluations) == (long, long, made.evaluations)
+    item = Dataset()
+    item.SOPClassUID = "1.2.840.10008.5.1.4.1.1.88.33"
+    tracked = hd.sr.MeasurementsAndQualitativeEvaluations(hd.sr.TrackingIdentifier("1.2.3", "x"))
+    with pytest.warns(UserWarning, match="Invalid value for VR UI"):
+        tracked[0].ContentSequence[1].UID = "of another kind"
+    item.ContentSequence = list(tracked)
+    assert read_report(item).measurements[0].tracking_uid == ""
+
+
 def test_a_report_names_who_measured(instances: list[Made]) -> None:
     measured = Report((distance("d", (1, 2, 3), (4, 5, 6)),), creator="Roe^Rita")
     report = hd.sr.Comprehensive3DSR.from_dataset(report_to_dicom(measured, headers(instances)))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from pydicom.dataset import Dataset
 
+from dicomdock.dicom.uid import is_uid
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import first, integer, items, number, numbers, text
 from dicomdock.imaging.dataset import Instance, as_dataset, reading
@@ -145,7 +146,8 @@ class _Reader:
             if name == _TRACKING:
                 found = replace(found, label=text(child, "TextValue"))
             elif name == _TRACKING_UID:
-                found = replace(found, tracking_uid=text(child, "UID"))
+                uid = text(child, "UID")
+                found = replace(found, tracking_uid=uid if is_uid(uid) else "")
             elif name == _FINDING:
                 found = replace(found, finding=code_of(child, "ConceptCodeSequence"))
             elif name == _SITE:

@@ -9,6 +9,7 @@ PS3.3 §A.35.13 (Comprehensive 3D SR IOD), §C.18.6, §C.18.9 (coordinates); PS3
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import text
 from dicomdock.imaging.authoring import (
     MANUFACTURER,
+    MOST_LETTERS,
     Authorship,
     begin,
     finish,
@@ -27,7 +29,7 @@ from dicomdock.imaging.authoring import (
     next_series_number,
 )
 from dicomdock.imaging.geometry import planes_of
-from dicomdock.imaging.measurements.measurement import Measurement, Value, Vector
+from dicomdock.imaging.measurements.measurement import Evaluation, Measurement, Value, Vector
 from dicomdock.imaging.measurements.reading import Report
 from dicomdock.imaging.source_images import slim
 from dicomdock.imaging.terminology import Code
@@ -128,12 +130,41 @@ def _observers(hd: Any, creator: str) -> Any:
 
 def _with_texts(hd: Any, measurement: Measurement, frame: str, named: dict[str, Dataset]) -> Any:
     """Return the group of a measurement with what was judged in words; highdicom takes codes alone."""
+    measurement = _writable(measurement)
     group = _group(hd, measurement, frame, named)
     for one in measurement.evaluations:
         if isinstance(one.value, str):
             item = hd.sr.TextContentItem(one.name, one.value, hd.sr.RelationshipTypeValues.CONTAINS)
             group[0].ContentSequence.append(item)
     return group
+
+
+def _writable(one: Measurement) -> Measurement:
+    """Return a measurement whose codes have no longer meanings than are allowed; others' may have."""
+    judged = [
+        Evaluation(_short(each.name), each.value if isinstance(each.value, str) else _short(each.value))
+        for each in one.evaluations
+    ]
+    values = [
+        replace(
+            each,
+            name=_short(each.name),
+            unit=_short(each.unit),
+            derivation=_short(each.derivation) if each.derivation else None,
+        )
+        for each in one.values
+    ]
+    return replace(
+        one,
+        finding=_short(one.finding) if one.finding else None,
+        site=_short(one.site) if one.site else None,
+        evaluations=tuple(judged),
+        values=tuple(values),
+    )
+
+
+def _short(code: Code) -> Code:
+    return Code(code.value, code.scheme_designator, code.meaning[:MOST_LETTERS], code.scheme_version)
 
 
 def _group(hd: Any, measurement: Measurement, frame: str, named: dict[str, Dataset]) -> Any:
