@@ -17,7 +17,7 @@ from dicomdock.transfer.pull import pull
 
 CURL, SYNCED, OURS = "curl", "curl + sync", "dicomdock"
 PEER = "dicomweb-client iter_series + dcmwrite"
-PARALLEL, PEER_STUDIES = "curl --parallel", "dicomweb-client, one study after the other"
+PARALLEL, PEER_STUDIES = "curl --parallel-immediate", "dicomweb-client, one study after the other"
 
 
 class _Warm:
@@ -169,7 +169,9 @@ def many(place: Place) -> str:
                 for number, one in enumerate(studies)
             )
         )
-        curl = ["curl", "-sSf", "--parallel", "--config", str(listed), *place.curl_options]
+        # Without the second option curl waits for each answer, to learn whether a connection can be shared.
+        together = ["--parallel", "--parallel-immediate"]
+        curl = ["curl", "-sSf", *together, "--config", str(listed), *place.curl_options]
         resources = [str(one) for one in studies]
         peer = [sys.executable, "-m", "benchmarks.peers", "dicomweb_client_studies", profile.url]
 
