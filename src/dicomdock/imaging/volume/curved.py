@@ -25,9 +25,7 @@ from dicomdock.imaging.volume.resample import values_at
 SAME_POINT = 1e-6  # mm that neighbours on a line are at least apart
 FINE = 8  # steps of arc length in each row, in which the curve is a straight line
 LEAST_FINE = 16  # of them between two points
-STEEP = (
-    0.9  # cosine between the curve's start and an axis of the patient from which on another axis is across
-)
+STEEP = 0.9  # cosine between the curve's start and the patient's left from which on another axis is across
 MOST_PIXELS = 1 << 24
 
 LEFT, POSTERIOR = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)

@@ -67,9 +67,9 @@ class CurvedLogic:
         window.on_window.append(self._draw)
 
     def show(self, path: str) -> None:
-        """Show the image along a path, by the ID of its measurement."""
+        """Show the image along a path, by the Tracking UID of its measurement."""
         with self.state as data:
-            data.curved_path, data.curved_name, data.curved_at = path, "", 0
+            data.curved_path, data.curved_at = path, 0
         self._update()
 
     def close(self) -> None:
@@ -106,11 +106,11 @@ class CurvedLogic:
             if self._made_of:
                 self._forget()
             return
-        path = self.measuring.path(data.curved_path, data.curved_name)
+        path = self.measuring.path(data.curved_path)
         if path is None:
             self._forget()
             return
-        node_id, name, points = path
+        name, points = path
         volume, width = self.series.volume, min(float(data.curved_width or 0), MOST_WIDTH)
         made_of = volume, width, data.curved_angle, np.array(points).tobytes()
         if made_of != self._made_of:
@@ -128,9 +128,9 @@ class CurvedLogic:
             self._made_of = made_of
             self._describe(words)
             self._draw()
-        if (data.curved_path, data.curved_name) != (node_id, name):
+        if data.curved_name != name:
             with self.state:
-                data.curved_path, data.curved_name = node_id, name
+                data.curved_name = name
 
     def _describe(self, words: str) -> None:
         image = self._image

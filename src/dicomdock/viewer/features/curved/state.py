@@ -13,8 +13,8 @@ class CurvedState:
 
     Parameters
     ----------
-    curved_path : the measurement whose path it is; empty where none is shown.
-    curved_name : its name.
+    curved_path : Tracking UID of the path; empty where none is shown.
+    curved_name : the path's name.
     curved_picture : the image, as a URL; empty where there is none.
     curved_words : its size, or why there is no image.
     curved_box : how large it is drawn, in CSS.

@@ -41,8 +41,8 @@ def curved_part(server: Any) -> None:
                 html.Span(shown(CURVED.curved_right))
             with html.Div(classes="scale", style=(CURVED.curved_scale,)):
                 html.Span(f"{SCALE:g} mm")
-        _slider("Position", "mm", CURVED.curved_at, "0", CURVED.curved_length, "any", "curved-at")
-        _slider("Turn", "°", CURVED.curved_angle, "-180", "180", "1", "curved-angle")
+        _slider("Position", "along", "mm", CURVED.curved_at, "0", CURVED.curved_length, "any", "curved-at")
+        _slider("Turn", "about", "°", CURVED.curved_angle, "-180", "180", "1", "curved-angle")
         with html.Label():
             html.Span("Width")
             html.Input(
@@ -67,7 +67,9 @@ def curved_part(server: Any) -> None:
             button("Close", control.close_curved, testid="curved-close")
 
 
-def _slider(label: str, unit: str, name: Any, least: str, most: Any, step: str, testid: str) -> None:
+def _slider(
+    label: str, how: str, unit: str, name: Any, least: str, most: Any, step: str, testid: str
+) -> None:
     with html.Label():
         html.Span(label)
         html.Input(
@@ -79,9 +81,7 @@ def _slider(label: str, unit: str, name: Any, least: str, most: Any, step: str, 
                 f':value="{name}"',
                 f'@input="{name} = {TYPED}"',
                 f":aria-valuetext=\"Math.round({name}) + ' {unit}'\"",
-                f'aria-label="{label} along the path"'
-                if unit == "mm"
-                else f'aria-label="{label} about the path"',
+                f'aria-label="{label} {how} the path"',
                 f'data-testid="{testid}"',
             ],
         )

@@ -338,16 +338,12 @@ class MeasuringLogic:
                 labelled.append(LabelledPoint(one.name.strip(), (x, y, z)))
         return labelled
 
-    def path(self, node_id: str, name: str) -> tuple[str, str, list[Any]] | None:
-        """Return ID, name and points, in mm, LPS, of a path; None where there is none.
-
-        A step that is undone draws all anew: where the ID is gone, the path of that name is meant.
-        """
-        paths = [one for one in self._drawn.values() if _is_path(one) and one.complete]
-        found = [one for one in paths if one.id == node_id] or [one for one in paths if one.name == name]
-        if not found:
-            return None
-        return found[0].id, found[0].name, [point * LPS for point in found[0].points()]
+    def path(self, tracking_uid: str) -> tuple[str, list[Any]] | None:
+        """Return name and points, in mm, LPS, of a path; None where there is none."""
+        for one in self._drawn.values():
+            if one.tracking_uid == tracking_uid and _is_path(one) and one.complete:
+                return one.name, [point * LPS for point in one.points()]
+        return None
 
     def _placed_measurements(self) -> list[PlacedMeasurement]:
         """Return the measurements that are complete, as they lie."""
@@ -508,11 +504,8 @@ class MeasuringLogic:
             if drawn is not None:
                 drawn.write(picture_text(one))
             words = self._row_words(node_id, one)
-            rows.append(
-                MeasurementRow(
-                    node_id, one.label, drawn is not None, words, _is_shown(drawn), _is_path(drawn)
-                )
-            )
+            path = one.tracking_uid if _is_path(drawn) else ""
+            rows.append(MeasurementRow(node_id, one.label, drawn is not None, words, _is_shown(drawn), path))
         with self.state as data:
             data.measurements = rows
         for callback in self.on_moved:

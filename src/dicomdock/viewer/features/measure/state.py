@@ -16,7 +16,7 @@ class MeasurementRow:
     placed : it lies in the images.
     words : its values.
     shown : it is drawn.
-    path : it is a path, which images can be straightened along.
+    path : Tracking UID of a path, which images can be straightened along; empty for others.
     """
 
     id: str
@@ -24,7 +24,7 @@ class MeasurementRow:
     placed: bool
     words: list[str]
     shown: bool
-    path: bool
+    path: str
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def measuring_panel(server: Any, *parts: Callable[[Any], None]) -> None:
                     "mdi-ray-start-end",
                     "Straighten along it",
                     control.straighten_along,
-                    "[one.id]",
+                    "[one.path]",
                     "along",
                     when="one.path",
                 )
