@@ -18,11 +18,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks import annotating, click, local, pages, pull, push, segments, serving, viewer, viewers
+from benchmarks import annotating, click, local, pages, pull, push, remote, segments, serving, viewer, viewers
 from benchmarks.place import Place, place
 from benchmarks.rounds import FULL, SMOKE, STEADY
 
-NAMES = ("pull", "push", "local", "serving", "click", "segments", "pages", "viewer", "annotating")
+NAMES = ("pull", "push", "local", "serving", "click", "segments", "pages", "viewer", "remote", "annotating")
 BRIEFLY = ("pull", "push", "local")  # what a smoke run takes by default
 MARK = "<!-- made by `make bench` from here on -->"
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
@@ -48,6 +48,7 @@ def parts(here: Place) -> dict[str, list[Callable[[], str]]]:
         "segments": [partial(segments.section, here.folder)],
         "pages": [partial(pages.section, here)],
         "viewer": [partial(viewer.section, here), partial(viewers.section, here)],
+        "remote": [partial(remote.section, here)],
         "annotating": [partial(annotating.section, here)],
     }
 

@@ -1,4 +1,4 @@
-// Waits until views show the scene's current state in their present sizes, as pictures and as text; gives what is
+// Waits until views show the scene's current state in their present sizes, as pictures with all detail and as text; gives what is
 // wrong with the others.
 async ([views, seconds]) => {
     const end = performance.now() + 1000 * seconds;
@@ -21,7 +21,7 @@ async ([views, seconds]) => {
             const view = there[name];
             const canvas = view?.querySelector("canvas");
             const box = view?.getBoundingClientRect();
-            const drawn = Number(view?.dataset.drawn ?? -1);
+            const drawn = Number(view?.dataset.whole ?? -1);
             const fits = canvas && Math.abs(canvas.width - box.width) < 1 && Math.abs(canvas.height - box.height) < 1;
             const text = view?.querySelector(".over[data-drawn]");
             const written = text ? Number(text.dataset.drawn) : Infinity;

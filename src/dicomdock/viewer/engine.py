@@ -37,6 +37,7 @@ from vtkmodules.vtkInteractionWidgets import vtkEvent
 
 from dicomdock.imaging.terminology import Terminology, colour_for, fractions
 from dicomdock.viewer.frames import FrameScheduler
+from dicomdock.viewer.line import Line
 
 FRAMES_A_SECOND = 30.0
 FRAMES_ELSEWHERE = 6.0  # in views that the mouse is not in; they share the processor with the one it is in
@@ -254,11 +255,19 @@ class _Area(RcaViewAdapter):
     ) -> None:
         super().__init__(window, tag, scheduler=scheduler, do_schedule_render_on_interaction=False)
         self.interactor = view.interactor()
+        self._line = scheduler.line
         self._drag = drag
         self._pressed: tuple[float, float] | None = None  # where the left button was pressed
         self._last = (0.0, 0.0)  # where the last point of the drag was placed
 
+    def update_size(self, origin: str, size: dict[str, Any]) -> None:
+        self._line.forget()  # a page that has just come does not know of earlier pictures
+        super().update_size(origin, size)
+
     def on_interaction(self, origin: str, event: dict[str, Any]) -> None:
+        if event.get("type") == "Received":
+            self._line.received(int(event["number"]), float(event["delay"]))
+            return
         if str(event.get("type")).startswith("Key"):
             return  # keys are the page's (``shell.keys``); Slicer has meanings of its own for some of them
         try:
@@ -341,11 +350,13 @@ class RemoteViewFactory(IViewFactory):
     make : constructor of the view.
     view_type : which views.
     overlay : builds what lies over a view's pictures.
+    line : to the page.
     """
 
-    def __init__(self, server: Any, make: Any, view_type: ViewType, overlay: Overlay) -> None:
+    def __init__(self, server: Any, make: Any, view_type: ViewType, overlay: Overlay, line: Line) -> None:
         super().__init__()
         self._server, self._make, self.view_type, self._overlay = server, make, view_type, overlay
+        self._line = line
         self.drag = LeftButton()
 
     def can_create_view(self, view: ViewLayoutDefinition) -> bool:
@@ -379,7 +390,7 @@ class RemoteViewFactory(IViewFactory):
             if adapter.streamer is not None:
                 adapter.streamer.publish(STATE_TOPIC, {"name": tag, "state": state})
 
-        scheduler = FrameScheduler(window, FRAMES_ELSEWHERE, announce)
+        scheduler = FrameScheduler(window, FRAMES_ELSEWHERE, announce, self._line)
         adapter = _Area(made, window, tag, scheduler, self.drag)
         with ViewLayout(self._server, template_name=tag) as layout, rendered_once():
             self._build(tag, made, scheduler, cursor)
@@ -463,9 +474,10 @@ class RemoteViews:
 
 def remote_views(server: Any, manager: Any, slice_overlay: Overlay, threed_overlay: Overlay) -> RemoteViews:
     """Let a view manager make its views for the page."""
+    line = Line()
     factories = (
-        RemoteViewFactory(server, SliceView, ViewType.SLICE_VIEW, slice_overlay),
-        RemoteViewFactory(server, ThreeDView, ViewType.THREE_D_VIEW, threed_overlay),
+        RemoteViewFactory(server, SliceView, ViewType.SLICE_VIEW, slice_overlay, line),
+        RemoteViewFactory(server, ThreeDView, ViewType.THREE_D_VIEW, threed_overlay, line),
     )
     for factory in factories:
         manager.register_factory(factory)

@@ -1,7 +1,8 @@
 // The pictures of the views, keys, and what the page says when its viewer is gone. Everything else is trame's.
 (() => {
-  // The picture of a view. The view's element says which state of the scene is drawn (data-drawn), and which one is
-  // the current one (data-state): they are the same when what is seen is what is there.
+  // The picture of a view. The view's element says which state of the scene is drawn (data-drawn), which one is drawn with
+  // all detail (data-whole), and which one is the current one (data-state): they are the same when what is seen is what is there.
+  let delay = 0; // seconds that the last message and its answer took
   const picture = {
     props: { name: { type: String, required: true } },
     inject: ["trame"],
@@ -21,12 +22,13 @@
           next = null;
           const image = await createImageBitmap(new Blob([content], { type: meta.type })).catch(() => null);
           if (!image) continue;
-          if (canvas.width !== image.width) canvas.width = image.width;
-          if (canvas.height !== image.height) canvas.height = image.height;
-          canvas.getContext("2d").drawImage(image, 0, 0);
+          if (canvas.width !== meta.w) canvas.width = meta.w;
+          if (canvas.height !== meta.h) canvas.height = meta.h;
+          canvas.getContext("2d").drawImage(image, 0, 0, meta.w, meta.h);
           image.close();
           window.dispatchEvent(new Event("dicomdock-drawn"));
           shown.dataset.drawn = meta.state;
+          if (meta.whole) shown.dataset.whole = meta.state;
           if (!(Number(shown.dataset.state) >= meta.state)) shown.dataset.state = meta.state;
         }
         drawing = false;
@@ -34,6 +36,10 @@
       const subscriptions = [
         session.subscribe("trame.rca.topic.stream", ([frame]) => {
           if (frame.name !== this.name) return;
+          // By this the viewer knows what the line carries.
+          const began = performance.now();
+          session.call("trame.rca.event", [this.name, "viewer", { type: "Received", number: frame.meta.number, delay }])
+            .then(() => { delay = (performance.now() - began) / 1000; }).catch(() => {});
           next = frame;
           if (!drawing) draw();
         }),
