@@ -13,6 +13,8 @@ from typing import Any
 import highdicom as hd
 import numpy as np
 import pytest
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
@@ -386,6 +388,16 @@ def test_ultrasound_is_calibrated_by_its_regions() -> None:
     for outside in ([(8, 2), (12, 2)], [(25, 2)], [(35, 2)], [(4, 21)]):
         with pytest.raises(GeometryError, match="one calibrated region"):
             calibration_at(found, outside)
+
+
+def test_ultrasound_that_was_made_smaller_than_its_regions_is_not_measured_in_mm() -> None:
+    loop = get_testdata_file("examples_ybr_color.dcm", download=False)
+    header = dcmread(str(loop), stop_before_pixels=True)  # 320 by 240, its region that of 640 by 480
+    with pytest.raises(GeometryError, match="beyond the image"):
+        calibrations_of(header)
+    header.Columns, header.Rows = 595, 414  # counted from 1
+    (found,) = calibrations_of(header)
+    assert found.rows == pytest.approx(0.5105, abs=1e-4)  # half of what the scale burned into the loop shows
 
 
 @pytest.mark.parametrize(

@@ -45,10 +45,26 @@ class Calibration:
 
 
 def calibrations_of(header: Dataset) -> tuple[Calibration, ...]:
-    """Return the calibrations that a header states: one for each region of ultrasound, else one or none."""
+    """Return the calibrations that a header states: one for each region of ultrasound, else one or none.
+
+    Raises
+    ------
+    GeometryError
+        A region of ultrasound reaches beyond the image.
+    """
     regions = items(header, "SequenceOfUltrasoundRegions")
     if regions:
-        return tuple(_regions(regions))
+        found = tuple(_regions(regions))
+        # A program that shrinks an image may leave its regions as they were: each length would be wrong.
+        # One pixel more is a count from 1, which scanners write too.
+        size = (integer(header, "Columns"), integer(header, "Rows"))
+        for one in found:
+            if one.area and any(end > most for end, most in zip(one.area[2:], size, strict=True) if most):
+                raise GeometryError(
+                    "An ultrasound region reaches beyond the image, so its scale is that of an image of"
+                    " another size: nothing is measured in mm."
+                )
+        return found
     projected = _positive(header, "ImagerPixelSpacing")
     stated = _positive(header, "PixelSpacing")
     if stated and stated != projected:

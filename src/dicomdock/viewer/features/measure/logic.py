@@ -82,6 +82,7 @@ class MeasuringLogic:
         self._other_series: dict[str, _SeriesMeasurements] = {}  # what belongs to the others that were shown
         self._drawn: dict[str, Drawn] = {}
         self._placing: Drawn | None = None
+        self._measured: dict[str, tuple[Any, Any, Measurement]] = {}  # points, their volume, and the numbers
         self._problems: dict[str, str] = {}  # why something has no numbers
         self._words: dict[str, str] = {}  # by what pixels measure, where that is not by their position
         self._calibrations: dict[str, tuple[Calibration, ...]] = {}  # by SOP Instance UID
@@ -149,6 +150,7 @@ class MeasuringLogic:
     def remove(self, node_id: str) -> None:
         """Remove a measurement."""
         self._unplaced.pop(node_id, None)
+        self._measured.pop(node_id, None)
         if node_id in self._drawn:
             self._drawn.pop(node_id).remove()
         self._changed()
@@ -190,18 +192,32 @@ class MeasuringLogic:
 
     def values(self) -> list[tuple[str, Measurement]]:
         """Measure what is complete; what cannot be measured has no values."""
-        found = []
-        self._problems.clear()
-        for node_id, drawn in self._drawn.items():
-            if not drawn.complete:
-                continue
+        found = [
+            (node_id, self._as_reported(drawn, self._measure_anew(node_id, drawn)))
+            for node_id, drawn in self._drawn.items()
+            if drawn.complete
+        ]
+        return [*found, *self._unplaced.items()]
+
+    def _measure_anew(self, node_id: str, drawn: Drawn) -> Measurement:
+        """Measure what has changed since the last time.
+
+        A point that is placed or moved leaves the other measurements as they are. Measuring them all at each
+        move of the mouse takes so long that a region that is drawn loses most of its points.
+        """
+        points = tuple(tuple(map(float, point)) for point in drawn.points())
+        volume = self.series.volume
+        before, measured_on, one = self._measured.get(node_id, (None, None, None))
+        if before != points or measured_on is not volume or one is None:
+            self._problems.pop(node_id, None)
             try:
                 one = self._measure(drawn)
             except GeometryError as error:
                 self._problems[node_id] = str(error)
                 one = Measurement(drawn.name)
-            found.append((node_id, self._as_reported(drawn, one)))
-        return [*found, *self._unplaced.items()]
+            if self.series.state.data.complete:  # else the voxels may still arrive
+                self._measured[node_id] = points, volume, one
+        return replace(one, label=drawn.name)
 
     def _as_reported(self, drawn: Drawn, measured: Measurement) -> Measurement:
         """Give a measurement its identity, and what the open report says of it beside numbers."""
@@ -324,6 +340,7 @@ class MeasuringLogic:
         for one in self._drawn.values():
             one.remove()
         self._drawn.clear()
+        self._measured.clear()
         self._unplaced = {}
         self._report, self._saved = None, []
         self._update_rows()
@@ -490,6 +507,7 @@ class MeasuringLogic:
         for one in self._drawn.values():
             one.remove()
         self._drawn.clear()
+        self._measured.clear()
         for step in self._steps[-1]:
             self._add(step.kind, step.name, step.points, step.tracking_uid)
         self._update_rows()
