@@ -316,11 +316,7 @@ class _Reader:
 
     def _begins_delimiter(self, text: bytes) -> bool:
         needle = self._needle
-        return (
-            needle.startswith(text)
-            or (b"\r" + needle).startswith(text)
-            or self._is_cut_delimiter(text, 0)
-        )
+        return needle.startswith(text) or (b"\r" + needle).startswith(text) or self._is_cut_delimiter(text, 0)
 
     def _decide(self, missing: int) -> Iterator[bytes]:
         """At a delimiter, with ``missing`` bytes still declared: is it payload, or the length wrong?
