@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 import dicomdock
 from tests.conftest import PROJECT
 
+SOURCE = Path(dicomdock.__file__).parent
 LINT = Path(sys.executable).with_name("lint-imports")
 PUBLIC = 25  # the most names that the package may offer
 
@@ -84,6 +86,61 @@ def test_the_version_is_reported_once():
     assert f'__version__ = "{dicomdock.__version__}"' in source.read_text("utf-8")
 
 
+THREADED = ("dicom", "archive", "dicomweb", "transfer", "origin")  # packages that import pydicom in threads
+
+
+_FIRST_USES = """
+import importlib, threading
+from dicomdock.dicom.charset import decode_text
+from dicomdock.dicom.dictionary import keyword_of
+
+begin = threading.Barrier(4)
+uses = [
+    lambda: decode_text(b"\\xe9", "LO", b"ISO_IR 100"),
+    lambda: keyword_of("00080104"),
+    lambda: importlib.import_module("dicomdock.origin.rendering"),
+    lambda: importlib.import_module("dicomdock.archive.metadata"),
+]
+def run(use):
+    begin.wait()
+    use()
+threads = [threading.Thread(target=run, args=(use,)) for use in uses]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+
+
+def _pydicom_imports(scope):
+    """Yield the modules that a module or function imports of pydicom itself, in order."""
+    waiting = list(scope.body)
+    while waiting:
+        node = waiting.pop(0)
+        if isinstance(node, ast.ImportFrom):
+            yield from [node.module] if (node.module or "").partition(".")[0] == "pydicom" else []
+        elif isinstance(node, ast.Import):
+            yield from (name.name for name in node.names if name.name.partition(".")[0] == "pydicom")
+        elif isinstance(node, ast.If) and ast.unparse(node.test) != "TYPE_CHECKING":
+            waiting[:0] = [*node.body, *node.orelse]
+        elif isinstance(node, ast.With | ast.Try):
+            waiting[:0] = node.body
+
+
+def test_threads_load_pydicom_whole_before_its_parts():
+    """Two threads that begin with different parts of it each get the other's half made: an ImportError."""
+    found = []
+    for path in (file for package in THREADED for file in (SOURCE / package).rglob("*.py")):
+        tree = ast.parse(path.read_text("utf-8"))
+        functions = [one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
+        firsts = (next(_pydicom_imports(scope), "pydicom") for scope in (tree, *functions))
+        found += [f"{path}: {first}" for first in firsts if first != "pydicom"]
+    assert not found
+
+
+def test_threads_that_need_pydicom_at_the_same_moment_all_get_it():
+    run = subprocess.run([sys.executable, "-c", _FIRST_USES], capture_output=True, text=True, check=True)
+    assert run.stdout == "" and run.stderr == ""
+
+
 @pytest.mark.parametrize(
     "module", ["dicomdock", "dicomdock.sources", "dicomdock.config.servers", "dicomdock.cli"]
 )
@@ -91,3 +148,9 @@ def test_what_starts_fast_imports_nothing_heavy(module):
     code = f"import sys, {module}; print(*{{name.split('.')[0] for name in sys.modules}})"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not HEAVY.intersection(run.stdout.split())
+
+
+def test_the_origin_server_starts_without_what_decodes():
+    code = "import sys, dicomdock.origin.app; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"pydicom", "numpy", "PIL"}.intersection(run.stdout.split())

@@ -348,7 +348,7 @@ def test_large_bulk_data_come_from_the_file_without_being_held(server, monkeypat
         def refused(*_args):
             raise AssertionError("the value was read whole")
 
-        monkeypatch.setattr("dicomdock.origin.bulkdata.read_value", refused)
+        monkeypatch.setattr("dicomdock.origin.decoding.read_value", refused)
     accept = 'multipart/related; type="application/octet-stream"' if multipart else "application/octet-stream"
     answer = server.ask(path(made) + "/bulk/7FE00010", accept)
     assert answer.status == 200

@@ -935,6 +935,21 @@ def test_nothing_secret_reaches_a_log(quick, caplog):
     assert "/studies?PatientID=7&access_TOKEN=*** -> 200 in" in caplog.text
 
 
+def test_every_answer_is_masked_by_the_login_of_its_own_request(quick):
+    auth = Renewing()
+
+    def repeats(request):
+        return Answer(400, request.headers["Authorization"].encode())
+
+    with answering(repeats) as server, line(server.url, quick, auth) as http:
+        for token in (SECRET, SECRET[::-1], SECRET):
+            auth.token = token
+            with pytest.raises(TransactionError) as caught:
+                http.request("GET", "/")
+            assert "***" in str(caught.value)
+            assert token not in repr(vars(caught.value)) + str(caught.value)
+
+
 def test_many_threads_share_one_line(quick):
     payloads = [os.urandom(50_000) for _ in range(20)]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from pydicom.dataset import Dataset
+from pydicom import Dataset
 
 from dicomdock.archive.export import Copy, Namer, Planned
 from dicomdock.deidentify import Deidentifier, HeldBack, Report

@@ -167,7 +167,8 @@ def _fill(
     }
     found: Row = {}
     for item in pending:
-        if not any(item.header.raw.get(tag) for tag in empty.values()):
+        raw = item.header.raw
+        if raw.keys().isdisjoint(empty.values()) or not any(raw.get(tag) for tag in empty.values()):
             continue
         row = row_of(item.header)
         for keyword in [keyword for keyword in empty if row[keyword] not in ("", None)]:

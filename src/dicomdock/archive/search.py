@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
-from dicomdock.archive.index.access import few_rows
+from dicomdock.archive.index.access import few_rows, is_sparse, served
 from dicomdock.archive.index.attributes import (
     INSTANCE_KEYWORDS,
     SEQUENCE,
@@ -18,8 +18,8 @@ from dicomdock.archive.index.criteria_sql import TABLES, Plan, column_of, plan
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.mapping import json_writer
 from dicomdock.archive.index.offsets import COUNTED
-from dicomdock.archive.index.ordering import asked_order, can_sort
-from dicomdock.archive.index.paging import Order, Rows
+from dicomdock.archive.index.ordering import asked_order, asked_stretches, can_sort
+from dicomdock.archive.index.paging import Order, Rows, Stretches
 from dicomdock.archive.index.queries import ArchivedInstance, instances_of
 from dicomdock.archive.index.schema import ALL_LEVELS, DEVIATIONS, Deviation
 from dicomdock.archive.storage.backend import Storage
@@ -245,31 +245,36 @@ def _rows_of(
     planned: Plan,
     keywords: Sequence[str],
     deviations: Sequence[Deviation],
-) -> Rows:
+) -> Rows | Stretches:
     """Return the rows that satisfy a plan, in the order of the answer."""
     named = bool(query.match.get("StudyInstanceUID") or query.match.get("SeriesInstanceUID"))
+    by_uid = named or "SOPInstanceUID" in query.match
     table = TABLES[query.level]
-    ids: list[int] | None = None
-    visible: set[str] = set()
-    if not named and "SOPInstanceUID" not in query.match:
-        ids = few_rows(connection, table, planned.conditions, planned.besides)
-        if ids is None:
-            visible = {one.keyword for one in planned.conditions if one.table is table and one.gives_order}
-            visible = {*sorted(visible)[:1], "StudyDate"}
-    hidden = plan(query, connection.dialect, deviations=deviations, visible=visible)
-    clause = hidden.clause
-    if ids is not None:
-        clause = all_of((one_of_ids(f"{table.name}.id", ids, connection.dialect), clause))
+    ids = None if by_uid else few_rows(connection, table, planned.conditions, planned.besides)
     order = _ORDERS[query.level] if query.level == "studies" or not named else _BY_NUMBER[query.level]
     asked = None if query.level == "studies" and query.order in _LATEST_FIRST else asked_order(query)
-    tables = _TABLES[query.level]
-    alone = planned.alone and not named and asked is None
-    return Rows(
-        [_column(keyword) for keyword in keywords],
-        tables,
-        table.name if alone else tables,
-        clause,
-        asked or order,
-        counted=COUNTED[table.name] if alone and clause == all_of(()) else None,
-        any_=ids != [],
-    )
+    stretches = asked_stretches(query) if asked and not by_uid and ids is None else []
+    visible: set[str] = set()
+    if ids is None and not by_uid and not stretches:
+        visible = {each.keyword for each in planned.conditions if each.table is table and each.gives_order}
+        visible = {*sorted(visible)[:1], "StudyDate"}
+    clause = plan(query, connection.dialect, deviations=deviations, visible=visible).clause
+    if ids is not None:
+        clause = all_of((one_of_ids(f"{table.name}.id", ids, connection.dialect), clause))
+    columns, tables = [_column(keyword) for keyword in keywords], _TABLES[query.level]
+    # An order that is asked for may be one by columns of the levels above.
+    alone = planned.alone and not named and (asked is None or query.level == "studies")
+    narrow = table.name if alone else tables
+    if alone and ids is None and not by_uid and planned.conditions:
+        walked = all_of(each.clause for each in planned.conditions if each.keyword in visible)
+        first = stretches[0][1] if stretches else order
+        if is_sparse(connection, table, walked, clause, first):
+            by_index = all_of((*served(connection, table, planned.conditions), planned.clause))
+            found_by = f"{table.name}.id"
+            return Rows(columns, tables, narrow, by_index, asked or order.sorting(), found_by=found_by)
+    if stretches:
+        return Stretches(
+            [Rows(columns, tables, narrow, all_of((part, clause)), each) for part, each in stretches]
+        )
+    counted = COUNTED[table.name] if alone and asked is None and clause == all_of(()) else None
+    return Rows(columns, tables, narrow, clause, asked or order, counted=counted, any_=ids != [])

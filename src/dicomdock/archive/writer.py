@@ -24,7 +24,7 @@ from dicomdock.archive.commit import commit, prepare, sync_commits
 from dicomdock.archive.group_commit import GroupCommit
 from dicomdock.archive.index.attributes import WANTED
 from dicomdock.archive.index.engine import Index
-from dicomdock.archive.index.queries import digests, known_rows
+from dicomdock.archive.index.queries import digests, is_indexed, known_rows
 from dicomdock.archive.pending import AddStatus, PendingInstance
 from dicomdock.archive.storage.files import Files
 from dicomdock.archive.storage.journal import private_file
@@ -43,6 +43,7 @@ GROUP_BYTES = 64 << 20
 GROUP_SECONDS = 0.5  # until what arrived slowly is there for those who look at it meanwhile
 GROUPS_WAITING = 8  # the disk is slower than the network then, and must be waited for
 LOOKED_UP = 4  # instances of a series that are looked up alone, before all of it are
+NONE_INDEXED = 2  # which of them is not looked up where the index has none of the series: nor is any other
 SPACE_CHECK = 64 << 20  # bytes written between two looks at the free space
 
 
@@ -294,7 +295,8 @@ class ArchiveWriter:
     def _indexed(self, resource: Resource) -> bytes | None:
         """Return the digest that the index has of an instance.
 
-        The first ones of a series are looked up alone, then all of it is read at once.
+        The first ones of a series are looked up alone, then all of it is read at once: nothing, where the
+        index has none of it yet.
         """
         key = (resource.study, resource.series or "")
         known = self._known.setdefault(key, {})
@@ -303,7 +305,10 @@ class ArchiveWriter:
             return known.get(uid)
         self._looked_up[key] += 1
         with self._index.reading() as connection:
-            if self._looked_up[key] > LOOKED_UP:
+            if self._looked_up[key] == NONE_INDEXED and not is_indexed(connection, Resource(*key)):
+                self._looked_up[key] = LOOKED_UP + 1
+                found = {}
+            elif self._looked_up[key] > LOOKED_UP:
                 found = digests(connection, *key)
             else:
                 rows = known_rows(connection, [resource])

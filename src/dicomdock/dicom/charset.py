@@ -15,7 +15,7 @@ def decode_text(value: bytes, vr: str, charset: bytes) -> str:
 
     Where no usable character set is declared, bytes that are valid UTF-8 are read as UTF-8.
     """
-    from pydicom.charset import convert_encodings, decode_bytes
+    from pydicom import charset as charsets
     from pydicom.valuerep import TEXT_VR_DELIMS, PersonName
 
     from dicomdock.dicom.read_errors import READ_ERRORS, quiet
@@ -28,10 +28,10 @@ def decode_text(value: bytes, vr: str, charset: bytes) -> str:
             pass
     with quiet():
         try:
-            encodings = convert_encodings(terms if any(terms) else "ISO_IR 6")
+            encodings = charsets.convert_encodings(terms if any(terms) else "ISO_IR 6")
             if vr == "PN":
                 return "\\".join(str(PersonName(part, encodings)) for part in _names(value, encodings))
-            return decode_bytes(value, encodings, TEXT_VR_DELIMS)
+            return charsets.decode_bytes(value, encodings, TEXT_VR_DELIMS)
         except READ_ERRORS:
             return value.decode("utf-8", "replace")
 
@@ -50,15 +50,15 @@ def usable_terms(declared: Sequence[str]) -> list[str]:
 
     The default repertoire counts as none: it has no letters beyond ASCII.
     """
-    from pydicom.charset import python_encoding
+    from pydicom import charset
 
     terms = []
     for text in declared:
         term = text.strip(" \0").upper()
-        known = term in python_encoding and term not in ("", "ISO_IR 6", "ISO 2022 IR 6")
+        known = term in charset.python_encoding and term not in ("", "ISO_IR 6", "ISO 2022 IR 6")
         if not known and term not in ("", "ISO_IR 6", "ISO 2022 IR 6"):  # "ISO-IR 100", "ISO IR 192"
             term = "ISO_IR" + term[6:] if term[:3] == "ISO" and term[4:6] == "IR" else term
-            known = term in python_encoding
+            known = term in charset.python_encoding
         terms.append(term if known else "")
     return terms
 

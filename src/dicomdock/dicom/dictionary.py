@@ -60,15 +60,15 @@ def tag_and_vr(keyword: str) -> tuple[str, str]:
     """
     if entry := _BY_KEYWORD.get(keyword):
         return entry
-    from pydicom.datadict import dictionary_VR, tag_for_keyword
+    from pydicom import datadict
 
-    number = tag_for_keyword(keyword)
+    number = datadict.tag_for_keyword(keyword)
     if number is None:
         if not _TAG.match(keyword):
             raise InvalidInput(f"{keyword!r} is not the keyword of a DICOM attribute.{_meant(keyword)}")
         number = int(keyword, 16)
     try:
-        vr = dictionary_VR(number)
+        vr = datadict.dictionary_VR(number)
     except KeyError:
         vr = "UN"
     return f"{number:08X}", vr[:2]
@@ -78,9 +78,9 @@ def _meant(keyword: str) -> str:
     """Return the question whether another keyword is meant; empty where none is like it."""
     from difflib import get_close_matches
 
-    from pydicom.datadict import keyword_dict
+    from pydicom import datadict
 
-    for known in (_BY_KEYWORD, keyword_dict):  # what is searched all the time is meant more often
+    for known in (_BY_KEYWORD, datadict.keyword_dict):  # what is searched all the time is meant more often
         by_case = {name.lower(): name for name in known if name}
         if close := get_close_matches(keyword[:64].lower(), by_case, 1, 0.8):
             return f" Did you mean {by_case[close[0]]}?"
@@ -121,6 +121,6 @@ def keyword_of(tag: str) -> str:
         return keyword
     if not _TAG.match(tag):
         return tag
-    from pydicom.datadict import keyword_for_tag
+    from pydicom import datadict
 
-    return keyword_for_tag(int(tag, 16)) or tag
+    return datadict.keyword_for_tag(int(tag, 16)) or tag

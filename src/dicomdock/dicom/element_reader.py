@@ -420,16 +420,17 @@ def _is_number(tag: int) -> bool:
 
 
 def _is_known(tag: int) -> bool:
-    from pydicom.datadict import dictionary_has_tag
+    from pydicom import datadict
 
-    return dictionary_has_tag(tag)
+    return datadict.dictionary_has_tag(tag)
 
 
 def _short_vr(tag: int) -> bytes:
     """Return the VR of an attribute, if it is one with two bytes of length; else LO."""
-    from pydicom.datadict import dictionary_has_tag, dictionary_VR
+    from pydicom import datadict
 
-    vr = dictionary_VR(tag)[:2].encode() if dictionary_has_tag(tag) else b"LO"  # [:2]: it may be "US or SS"
+    known = datadict.dictionary_has_tag(tag)
+    vr = datadict.dictionary_VR(tag)[:2].encode() if known else b"LO"  # [:2]: it may be "US or SS"
     return vr if vr in SHORT_VRS else b"LO"
 
 

@@ -304,12 +304,12 @@ def from_dataset(
 
 
 def _vr_of(dataset: Dataset, tag: BaseTag, signed: bool) -> str:
-    from pydicom.datadict import dictionary_has_tag, dictionary_VR
+    from pydicom import datadict
 
     element = dataset.get_item(tag, keep_deferred=True)
     vr = str(getattr(element, "VR", None) or "")
     if not vr or (vr == "UN" and _is_short(element)):  # written by a program that does not know it
-        vr = dictionary_VR(tag) if dictionary_has_tag(tag) else "UN"
+        vr = datadict.dictionary_VR(tag) if datadict.dictionary_has_tag(tag) else "UN"
     if vr == "US or SS":
         return "SS" if signed else "US"
     vr = _AMBIGUOUS.get(vr, vr)

@@ -135,13 +135,13 @@ def _labelled(content_type: str) -> str:
 
 def _declared(body: bytes) -> str:
     """Return the encoding of the one Specific Character Set that all data sets declare; empty for none."""
-    from pydicom.charset import python_encoding
+    from pydicom import charset
 
     found = {(listed or alone).replace(b'"', b"").strip() for listed, alone in _TERMS.findall(body)}
     if len(found) != 1:
         return ""
     (term,) = usable_terms([found.pop().decode("ascii", "replace")])
-    encoding = str(python_encoding.get(term, "")) if term else ""
+    encoding = str(charset.python_encoding.get(term, "")) if term else ""
     return "" if encoding in ("utf8", "utf-8", "ascii") else encoding
 
 

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom import errors
 
 READ_ERRORS: Final = (
-    InvalidDicomError,
-    BytesLengthException,
+    errors.InvalidDicomError,
+    errors.BytesLengthException,
     ValueError,
     TypeError,
     LookupError,

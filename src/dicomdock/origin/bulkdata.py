@@ -20,7 +20,6 @@ from dicomdock.dicom.media_types import OCTETS, in_transfer_syntax
 from dicomdock.errors import InvalidInput, NotAcceptable
 from dicomdock.origin.accept import EXPLICIT_LITTLE, NATIVE, FrameForm, choices, frame_form
 from dicomdock.origin.context import Origin, accept_of, instance_on_disk, resource_of
-from dicomdock.origin.decoding import frame_count, read_range, read_value, value_range
 from dicomdock.origin.responses import Flow, Multipart, Streamed, gathered, in_thread, whole
 from dicomdock.origin.retrieve import frame_parts, frames_response
 from dicomdock.sources import Part
@@ -61,6 +60,8 @@ def _multipart(accept: str) -> bool:
 
 def _frames(file: Path, syntax: str, accept: str) -> tuple[FrameForm, Sequence[int]]:
     """Return the form of the frames of compressed pixel data, and their numbers."""
+    from dicomdock.origin.decoding import frame_count
+
     count = frame_count(file)
     form = frame_form(accept, syntax, single=count == 1)
     if form is None:
@@ -70,6 +71,8 @@ def _frames(file: Path, syntax: str, accept: str) -> tuple[FrameForm, Sequence[i
 
 def _value(file: Path, path: Sequence[str], resources: ExitStack, *, multipart: bool) -> Response:
     """Answer with a value, from its file as long as it lasts."""
+    from dicomdock.origin.decoding import read_range, read_value, value_range
+
     media_type = in_transfer_syntax(OCTETS, EXPLICIT_LITTLE)
     with ExitStack() as stack:
         stack.push(resources)

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from pydicom.dataelem import DataElement, RawDataElement
-from pydicom.dataset import Dataset
+from pydicom import DataElement, Dataset, dcmwrite
+from pydicom.dataelem import RawDataElement
 from pydicom.encaps import get_frame
 from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import dcmwrite, write_data_element
+from pydicom.filewriter import write_data_element
 from pydicom.pixels.utils import get_expected_length, pack_bits
 from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from pydicom.dataset import Dataset
+from pydicom import Dataset
 from pydicom.errors import BytesLengthException
 from pydicom.uid import (
     UID,

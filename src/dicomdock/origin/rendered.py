@@ -31,7 +31,6 @@ from dicomdock.origin.context import (
     resource_of,
     transfer_syntax,
 )
-from dicomdock.origin.rendering import render
 from dicomdock.origin.responses import (
     Multipart,
     Streamed,
@@ -105,6 +104,8 @@ def one_picture(origin: Origin, resource: Resource, view: View) -> Response:
 
 
 def _rendered(path: Path, syntax: str, frame: int, view: View, workers: Workers) -> bytes:
+    from dicomdock.origin.rendering import render
+
     if syntax in NATIVE:
         return render(path, frame, view)
     return workers.call(render, path, frame, view)

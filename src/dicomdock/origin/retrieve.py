@@ -38,8 +38,6 @@ from dicomdock.origin.context import (
     transfer_syntax,
 )
 from dicomdock.origin.data_sets import answer, wanted_form
-from dicomdock.origin.decoding import decode_frame, read_frame, write_explicit
-from dicomdock.origin.reading import check_frame, read_header
 from dicomdock.origin.responses import Multipart, Streamed, gathered, in_thread, warning_header, whole
 from dicomdock.origin.workers import Workers
 from dicomdock.sources import DicomJson, JsonValue, Part
@@ -164,6 +162,8 @@ def decoded_part(path: Path, syntax: str, workers: Workers) -> Part:
     NotAcceptable
         It cannot be decoded.
     """
+    from dicomdock.origin.decoding import write_explicit
+
     folder = tempfile.TemporaryDirectory(prefix="dicomdock-")
     made = Path(folder.name) / "decoded.dcm"
     try:
@@ -230,6 +230,8 @@ def _with_bulk_address(element: JsonValue, address: str) -> JsonValue:
 
 async def frames(origin: Origin, request: Request) -> Response:
     """Return frames of an instance, decoded or as stored."""
+    from dicomdock.origin.reading import check_frame, read_header
+
     resource = resource_of(request)
     accept = accept_of(request)
     base = origin.base(request)
@@ -256,6 +258,8 @@ def frame_parts(
     path: Path, numbers: Sequence[int], form: FrameForm, workers: Workers, instance: str
 ) -> Iterator[Part]:
     """Return frames of an instance, one after the other."""
+    from dicomdock.origin.decoding import decode_frame, read_frame
+
     for number in numbers:
         data = workers.call(decode_frame, path, number) if form.decode else read_frame(path, number)
         location = {"content-location": f"{instance}/frames/{number}"}  # PS3.18 §8.6.1.2

@@ -122,14 +122,14 @@ def _elements(data_set: Dataset) -> dict[int, Any]:
 
 
 def _same_elements(one: Dataset, two: Dataset, first: dict[int, Any], second: dict[int, Any]) -> bool:
-    from pydicom.datadict import dictionary_has_tag, dictionary_VR
+    from pydicom import datadict
 
     if first.keys() != second.keys():
         return False
     for tag in first:
         elements = (first[tag], second[tag])
         vrs = [element.VR for element in elements if element.VR not in (None, "UN")]
-        vr = vrs[0] if vrs else dictionary_VR(tag) if dictionary_has_tag(tag) else "UN"
+        vr = vrs[0] if vrs else datadict.dictionary_VR(tag) if datadict.dictionary_has_tag(tag) else "UN"
         if vr == "SQ":
             if not _same_items(one[tag].value, two[tag].value):
                 return False
@@ -147,13 +147,13 @@ def _same_items(one: Sequence[Dataset], two: Sequence[Dataset]) -> bool:
 
 def _plain(element: Any, vr: str) -> bytes:
     """Return the bytes of a value as little endian and without padding."""
-    from pydicom.dataelem import RawDataElement
+    from pydicom import dataelem
 
     if isinstance(element.value, bytes | None):
         value = element.value or b""
     else:  # the character set, which pydicom decodes as it reads
         value = "\\".join([element.value] if isinstance(element.value, str) else element.value).encode()
-    if isinstance(element, RawDataElement) and not element.is_little_endian and vr in WORD_BYTES:
+    if isinstance(element, dataelem.RawDataElement) and not element.is_little_endian and vr in WORD_BYTES:
         size = WORD_BYTES[vr]
         whole = len(value) // size * size
         words = (value[at : at + size][::-1] for at in range(0, whole, size))

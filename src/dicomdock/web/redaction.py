@@ -12,7 +12,7 @@ import html
 import json
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import quote, quote_plus
 
 from dicomdock.errors import DicomdockError
@@ -112,14 +112,16 @@ class Redactor:
 class _Level:
     """A text at one depth of escaping, as bytes that know which characters of the original they came from."""
 
-    def __init__(self, data: bytes, starts: list[int], ends: list[int]) -> None:
+    def __init__(self, data: bytes, starts: Sequence[int], ends: Sequence[int]) -> None:
         self.data = data
         self._starts = starts
         self._ends = ends
 
     @classmethod
     def of(cls, text: str) -> _Level:
-        data, starts, ends = bytearray(), [], []
+        if text.isascii():
+            return cls(text.encode("ascii"), range(len(text)), range(1, len(text) + 1))
+        data, starts, ends = bytearray(), list[int](), list[int]()
         for index, letter in enumerate(text):
             encoded = letter.encode("utf-8", "surrogatepass")
             data += encoded

@@ -151,6 +151,7 @@ class Http:
         self._cookies = Cookies()
         proxy = pool.proxy_for(endpoint)
         self._proxy_secrets = () if proxy is None else proxy.secrets
+        self._redactor: tuple[tuple[str, ...], Redactor] = (), Redactor()
 
     def request(
         self,
@@ -271,7 +272,7 @@ class Http:
         if self._stopped.is_set():
             raise Cancelled("The connection was closed.")
         check_fields(request.headers)
-        redactor = Redactor((*request.secrets, *self._proxy_secrets))
+        redactor = self._redactor_of(request)
         shown = redactor.redact(request.url.redacted)
         started = time.monotonic()
         thread = self._line.this_thread
@@ -294,6 +295,18 @@ class Http:
         log.debug("%s %s -> %d in %.0f ms", request.method, shown, raw.status, _ms(started))
         self._cookies.store(request.url, raw.headers.getlist("Set-Cookie"))
         return Response(raw, shown, self._stopped, redactor)
+
+    def _redactor_of(self, request: Request) -> Redactor:
+        """Return the redactor of a request: that of the last one where the secrets are the same.
+
+        What a secret may look like is worked out once then, not for every request.
+        """
+        secrets = (*request.secrets, *self._proxy_secrets)
+        known, redactor = self._redactor
+        if secrets != known:
+            redactor = Redactor(secrets)
+            self._redactor = secrets, redactor
+        return redactor
 
     def _final(self, call: Call, response: Response, sent: Request, allow: Container[int]) -> bool:
         """Return whether this answer is the one to return; False to ask again, as prepared in ``call``."""

@@ -1,24 +1,28 @@
 """Choose how the rows that a search may match are reached, so that none reads the whole index.
 
 Where few rows satisfy one of the conditions, an index names them and only they are looked at. Where many
-satisfy each of them, the rows are read in the order of the answer, which soon has a page full.
+satisfy each of them, the rows are read in the order of the answer, which mostly has a page full soon; where
+it has not, they are found by the indexes of the conditions and sorted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from dicomdock.archive.index import text_search
 from dicomdock.archive.index.attributes import FOLDED, MULTIVALUED
-from dicomdock.archive.index.clauses import NOTHING, Clause, one_of
+from dicomdock.archive.index.clauses import NOTHING, Clause, one_of, one_of_ids
 from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.mapping import split_values
+from dicomdock.archive.index.paging import Order
 from dicomdock.archive.index.schema import Column, Table, instance, series, study
 from dicomdock.dicom.criteria import Criterion, Empty, Interval, Name, OneOf, Wildcard, accepts
 from dicomdock.dicom.dictionary import vr_of
 
 FEW = 5000  # rows that are looked at one by one
+HEAD, PAGE = 2000, 50  # rows that are read in the order of the answer, and matches among them that suffice
 DISTINCT = 1000  # values of a column that are looked at one by one
 _RANK = (study, series, instance)
 
@@ -81,6 +85,40 @@ def few_rows(
     return best
 
 
+def is_sparse(connection: Connection, wanted: Table, walked: Clause, clause: Clause, order: Order) -> bool:
+    """Return whether few of the first rows in an order satisfy a clause: fewer than fill a page.
+
+    Parameters
+    ----------
+    walked : all rows that are read in this order satisfy it, the index sees to that.
+    """
+    statement = f"""
+        SELECT 1 FROM (
+            SELECT {clause.sql} AS fits FROM {wanted.name} WHERE {walked.sql}
+            ORDER BY {order.sql} LIMIT {HEAD}
+        ) AS head WHERE fits LIMIT {PAGE}
+    """
+    if len(connection.all(statement, *clause.values, *walked.values)) == PAGE:
+        return False
+    behind = f"SELECT 1 FROM {wanted.name} WHERE {walked.sql} ORDER BY {order.sql} LIMIT 1 OFFSET {HEAD}"
+    return connection.first(behind, *walked.values) is not None
+
+
+def served(connection: Connection, wanted: Table, conditions: Sequence[Condition]) -> list[Clause]:
+    """Return what indexes find of the conditions on the matches' own columns."""
+    found: list[Clause] = []
+    for condition in conditions:
+        serving = _serving(connection, condition) if condition.table is wanted else None
+        if serving is None:
+            continue
+        tables, clause = serving
+        if tables != wanted.name:
+            inner = f"SELECT rowid FROM {tables} WHERE {clause.sql}"
+            clause = Clause(f"{wanted.name}.id IN ({inner})", clause.values)
+        found.append(clause)
+    return found
+
+
 def _rows(connection: Connection, wanted: Table, condition: Condition) -> list[int] | None:
     serving = _serving(connection, condition)
     if serving is None:
@@ -88,22 +126,32 @@ def _rows(connection: Connection, wanted: Table, condition: Condition) -> list[i
     tables, clause = serving
     if clause == NOTHING:
         return []
-    name = f"{tables}.id" if tables == condition.table.name else f"{tables}.rowid"
     own, level = _RANK.index(condition.table), _RANK.index(wanted)
-    # SQLite keeps the order of tables in a CROSS JOIN, so that the index comes first.
-    join = "CROSS JOIN" if connection.dialect == "sqlite" else "JOIN"
-    for upper, lower in zip(_RANK[own:level], _RANK[own + 1 : level + 1], strict=True):
-        tables += f" {join} {lower.name} ON {lower.name}.{upper.name} = {name}"
-        name = f"{lower.name}.id"
     if own <= level:
-        return _at_most(connection, name, tables, clause, FEW)
+        name = f"{tables}.id" if tables == condition.table.name else f"{tables}.rowid"
+        found = _at_most(connection, name, tables, clause, FEW)
+        for upper, lower in pairwise(_RANK[own : level + 1]):
+            found = _related(connection, f"{lower.name}.id", lower, f"{lower.name}.{upper.name}", found, FEW)
+        return found
+    # Several of them may belong to one match.
+    owner = _RANK[own - 1]
+    found = _at_most(connection, f"{tables}.{owner.name}", tables, clause, 4 * FEW)
     if own - level == 2:
-        tables += f" {join} series ON series.id = instance.series"
-        name = "series.study"
-    else:
-        name = f"{condition.table.name}.{wanted.name}"
-    found = _at_most(connection, name, tables, clause, 4 * FEW)  # several of them may belong to one match
+        found = _related(connection, "series.study", series, "series.id", found, 4 * FEW)
     return found if found is not None and len(found) <= FEW else None
+
+
+def _related(
+    connection: Connection, name: str, table: Table, key: str, ids: Sequence[int] | None, most: int
+) -> list[int] | None:
+    """Return the numbers in a column of the rows whose key is one of these; None where they are many.
+
+    A join would leave it to the database where to begin, and PostgreSQL reads the whole table for some
+    thousand rows.
+    """
+    if not ids:
+        return None if ids is None else []
+    return _at_most(connection, name, table.name, one_of_ids(key, ids, connection.dialect), most)
 
 
 def _at_most(connection: Connection, name: str, tables: str, clause: Clause, most: int) -> list[int] | None:

@@ -268,7 +268,9 @@ class _Builder:
 
     def _name(self, groups: Sequence[str], pattern: str) -> Clause:
         if "=" not in pattern:
-            return any_of(all_of((Clause(f"{group} <> ''"), self._like(group, pattern))) for group in groups)
+            if pattern.strip("*"):
+                return any_of(self._like(group, pattern) for group in groups)
+            return any_of(Clause(f"{group} <> ''") for group in groups)
         pairs = zip(groups, pattern.split("="), strict=False)
         return all_of(self._like(group, wanted) for group, wanted in pairs if wanted)
 
@@ -279,9 +281,14 @@ class _Builder:
         return any_of(self._glob(group, f"*{_literal(piece)}*") for group in groups for piece in pieces)
 
     def _like(self, name: str, pattern: str) -> Clause:
-        """Compare with a pattern; its fixed beginning is a range too, which an index can serve."""
+        """Compare with a pattern; its fixed beginning is a range too, which an index can serve.
+
+        PostgreSQL finds that range by itself, and would take both for conditions that narrow each other.
+        """
         if "*" not in pattern and "?" not in pattern:
             return Clause(f"{name} = ?", (pattern,))
+        if self._glob is standard_like:
+            return self._glob(name, pattern)
         fixed = pattern[: min(at for at in (pattern.find("*"), pattern.find("?")) if at >= 0)]
         clause = self._glob(name, pattern)
         if fixed and ord(fixed[-1]) < 0xD7FF:

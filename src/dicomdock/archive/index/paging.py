@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dicomdock.archive.index.clauses import Clause, all_of, any_of
 from dicomdock.archive.index.connection import Connection, Row
@@ -40,7 +40,7 @@ class Order:
             sign = "<" if self.descending else ">"
             return Clause(f"({', '.join(self.columns)}) {sign} ({marks(len(key))})", tuple(key))
         pairs = tuple(zip(self.columns, key, strict=True))
-        return any_of(
+        behind = any_of(
             all_of(
                 (
                     *(Clause(f"{same} = ?", (value,)) for same, value in pairs[:at]),
@@ -49,6 +49,14 @@ class Order:
             )
             for at, (column, here) in enumerate(pairs)
         )
+        first, begin = pairs[0]  # said once more, so that an index leads there
+        return all_of((Clause(f"{first} {'<=' if self._falls(first) else '>='} ?", (begin,)), behind))
+
+    def sorting(self) -> Order:
+        """Return the same order in expressions that no index has, for rows that have to be sorted."""
+        columns = [column if column.endswith(".id") else f"COALESCE({column}, '')" for column in self.columns]
+        turned = (name for column, name in zip(self.columns, columns, strict=True) if column in self.turned)
+        return replace(self, columns=tuple(columns), turned=frozenset(turned))
 
     def _falls(self, column: str) -> bool:
         return self.descending is not (column in self.turned)
@@ -66,6 +74,8 @@ class Rows:
     order : of the rows.
     counted : the rows are all of a level, in the order in which they are counted.
     any_ : False where it is known that there are none.
+    found_by : the column of ids of the matches' table, where many rows have to be sorted: only those of a
+        page are then read in full.
     """
 
     def __init__(
@@ -78,16 +88,18 @@ class Rows:
         *,
         counted: Counted | None = None,
         any_: bool = True,
+        found_by: str = "",
     ) -> None:
         self._columns, self._tables, self._narrow = columns, tables, narrow
         self._clause, self._order, self._counted = clause, order, counted
+        self._found_by = found_by
         self._key: tuple[Value, ...] | None = None
         self._passed = 0
         self.more = any_
         """Whether rows may follow."""
 
-    def pass_over(self, connection: Connection, count: int) -> None:
-        """Begin behind so many rows."""
+    def pass_over(self, connection: Connection, count: int) -> int:
+        """Begin behind so many rows, and return how many there were."""
         if not self._order.keyed:
             self._passed = count
         elif count and self.more:
@@ -102,6 +114,10 @@ class Rows:
                 last,
             )
             self._key, self.more = row, row is not None
+            if row is None:
+                statement = f"SELECT COUNT(*) FROM {self._narrow} WHERE {self._clause.sql}"
+                return int(connection.column(statement, *self._clause.values)[0])
+        return count
 
     def next(self, connection: Connection, count: int) -> list[Row]:
         """Return the next rows, at most so many."""
@@ -111,9 +127,12 @@ class Rows:
         clause = self._clause
         if self._key is not None:
             clause = all_of((self._order.behind(self._key), clause))
+        chosen = f"WHERE {clause.sql} ORDER BY {self._order.sql} LIMIT ? OFFSET ?"
+        if self._found_by:
+            ids = f"SELECT {self._found_by} FROM {self._narrow} {chosen}"
+            chosen = f"WHERE {self._found_by} IN ({ids}) ORDER BY {self._order.sql}"
         rows = connection.all(
-            f"SELECT {', '.join((*self._columns, *keys))} FROM {self._tables} WHERE {clause.sql}"
-            f" ORDER BY {self._order.sql} LIMIT ? OFFSET ?",
+            f"SELECT {', '.join((*self._columns, *keys))} FROM {self._tables} {chosen}",
             *clause.values,
             count + 1,
             self._passed,
@@ -124,4 +143,39 @@ class Rows:
             self._key = rows[-1][-len(keys) :]
         elif not keys:
             self._passed += len(rows)
+        return rows
+
+
+class Stretches:
+    """The rows of a search that are read in several stretches, one after the other.
+
+    Parameters
+    ----------
+    stretches : in their order.
+    """
+
+    def __init__(self, stretches: Sequence[Rows]) -> None:
+        self._left = list(stretches)
+        self.more = True
+        """Whether rows may follow."""
+
+    def pass_over(self, connection: Connection, count: int) -> int:
+        """Begin behind so many rows, and return how many there were."""
+        passed = 0
+        while self._left and passed < count:
+            passed += self._left[0].pass_over(connection, count - passed)
+            if not self._left[0].more:
+                self._left.pop(0)
+        self.more = bool(self._left)
+        return passed
+
+    def next(self, connection: Connection, count: int) -> list[Row]:
+        """Return the next rows, at most so many."""
+        rows: list[Row] = []
+        while self._left:
+            rows += self._left[0].next(connection, count - len(rows))
+            if self._left[0].more:
+                break
+            self._left.pop(0)
+        self.more = bool(self._left)
         return rows

@@ -16,7 +16,7 @@ import shutil
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from dicomdock.archive.storage.backend import InStorage, StoredFile
@@ -37,6 +37,7 @@ REMEMBERED = 200_000  # files that are known to be intact
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+@lru_cache(maxsize=1024)  # those of a study and series come with each of their instances
 def name_of(uid: str) -> str:
     """Return the file name of a UID; nothing of the UID itself is in it."""
     return hashlib.sha256(uid.encode("utf-8")).hexdigest()[:NAME_LENGTH]

@@ -60,9 +60,9 @@ def run(session: Session, findings: Findings, instance: Resource) -> None:
 
 
 def _name(syntax: str) -> str:
-    from pydicom.uid import UID
+    from pydicom import uid
 
-    return str(UID(syntax).name)
+    return str(uid.UID(syntax).name)
 
 
 def _check_groups(session: Session, findings: Findings, instance: Resource) -> None:

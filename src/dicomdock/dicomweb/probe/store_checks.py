@@ -73,7 +73,8 @@ def skip(session: Session, findings: Findings) -> None:
 
 def _made() -> Dataset:
     """Return a small synthetic image with new UIDs."""
-    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom import Dataset
+    from pydicom.dataset import FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
     made = Dataset()

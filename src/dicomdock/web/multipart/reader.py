@@ -27,6 +27,13 @@ MAX_BOUNDARY = 256  # characters; RFC 2046 allows 70, Orthanc writes 73
 _PADDING = 16  # blanks after a boundary; RFC 2046 leaves it open
 _NAME = 64  # characters of a header field's name
 _BLANK_LINE = re.compile(rb"\r?\n[ \t]*\r?\n")
+# A delimiter is a whole line, and a part follows it (a header field or an empty line) or nothing does: a
+# payload that only looks like one is left alone. These are what stands behind its boundary; with the boundary
+# in them each answer would have patterns of its own to compile.
+_BEHIND_BOUNDARY = re.compile(
+    rb"(--)[ \t]*(?:(?=\r|\n)|\Z)|[ \t]{0,%d}(\r?\n)(?=\r?\n|[!-9;-~]{1,%d}[ \t]*:|\Z)" % (_PADDING, _NAME)
+)
+_CUT_BEHIND_BOUNDARY = re.compile(rb"(?:-|[ \t]*\r?)\Z")
 
 
 def read_parts(chunks: Iterable[bytes], content_type: str, *, complete: bool = False) -> Iterator[BodyPart]:
@@ -167,13 +174,6 @@ class _Reader:
 
     def _set_boundary(self, boundary: bytes) -> None:
         self._needle = b"\n--" + boundary
-        # A delimiter is a whole line, and a part follows it (a header field or an empty line) or nothing
-        # does: a payload that only looks like one is left alone.
-        self._delimiter = re.compile(
-            rb"\r?\n?--%b(?:(--)[ \t]*(?:(?=\r|\n)|\Z)|[ \t]{0,%d}(\r?\n)(?=\r?\n|[!-9;-~]{1,%d}[ \t]*:|\Z))"
-            % (re.escape(boundary), _PADDING, _NAME)
-        )
-        self._cut_delimiter = re.compile(rb"\r?\n--%b(?:-|[ \t]*\r?)\Z" % re.escape(boundary))
         self._sight = len(self._needle) + _PADDING + _NAME + 8  # bytes in which a delimiter can be recognised
 
     def parts(self) -> Iterator[BodyPart]:
@@ -218,7 +218,7 @@ class _Reader:
     def _find_opening(self) -> bool:
         data, place = self._stream.data, self._stream.position
         while place >= 0:
-            if found := self._delimiter.match(data, place):
+            if found := self._delimiter_at(data, place):
                 self._enter(found)
                 return True
             place = data.find(self._needle, place + 1)
@@ -238,7 +238,22 @@ class _Reader:
 
     def _delimiter_here(self) -> re.Match[bytes] | None:
         self._stream.want(self._sight)
-        return self._delimiter.match(self._stream.data, self._stream.position)
+        return self._delimiter_at(self._stream.data, self._stream.position)
+
+    def _delimiter_at(self, data: bytes, place: int) -> re.Match[bytes] | None:
+        """Return what ends a delimiter that begins there, with or without the line end before it."""
+        place += data.startswith(b"\r", place)
+        place += data.startswith(b"\n", place)
+        if not data.startswith(self._needle[1:], place):
+            return None
+        return _BEHIND_BOUNDARY.match(data, place + len(self._needle) - 1)
+
+    def _is_cut_delimiter(self, data: bytes, place: int) -> bool:
+        """Return whether data end within a delimiter, behind its boundary."""
+        place += data.startswith(b"\r", place)
+        if not data.startswith(self._needle, place):
+            return False
+        return _CUT_BEHIND_BOUNDARY.match(data, place + len(self._needle)) is not None
 
     def _step_over_delimiter(self) -> bool:
         found = self._delimiter_here()
@@ -301,11 +316,7 @@ class _Reader:
 
     def _begins_delimiter(self, text: bytes) -> bool:
         needle = self._needle
-        return (
-            needle.startswith(text)
-            or (b"\r" + needle).startswith(text)
-            or self._cut_delimiter.match(text) is not None
-        )
+        return needle.startswith(text) or (b"\r" + needle).startswith(text) or self._is_cut_delimiter(text, 0)
 
     def _decide(self, missing: int) -> Iterator[bytes]:
         """At a delimiter, with ``missing`` bytes still declared: is it payload, or the length wrong?
@@ -345,7 +356,7 @@ class _Reader:
                     end -= 1
                 if end > stream.position:
                     yield stream.slice(end)
-                if self._delimiter_here() or self._cut_delimiter.match(stream.data, stream.position):
+                if self._delimiter_here() or self._is_cut_delimiter(stream.data, stream.position):
                     return
                 yield stream.slice(stream.data.index(b"\n", stream.position) + 1)
                 continue
