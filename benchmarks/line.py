@@ -1,6 +1,6 @@
 """A line between a browser and this machine: a SOCKS5 proxy that delays and meters what passes.
 
-``python -m benchmarks.line MILLISECONDS MEGABITS`` prints the port it listens on and runs until it is stopped:
+``python -m benchmarks.line MILLISECONDS MEGABITS`` prints the port it listens on and runs until stopped:
 half a round trip of delay each way, and so many bits a second each way for all connections together.
 """
 
