@@ -18,7 +18,7 @@ PIP := scripts/pip-install.sh
 RUN_ARGS ?=
 STORM_SECONDS ?= 1800
 # More workers than cores: many tests wait for a program that they started.
-TEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
+TEST_ARGS ?= -n 4 --dist loadfile --no-loadscope-reorder
 FUZZ_ARGS ?=
 TUTORIAL_ARGS ?=
 
