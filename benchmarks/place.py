@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ from tests.builders import ct_series
 from tests.servers import orthanc as orthanc_server
 from tests.servers.orthanc import Orthanc
 
+from benchmarks.delay import proxy
 from benchmarks.rounds import FULL, Effort
 from dicomdock.config.servers import Login, ServerProfile
 from dicomdock.config.settings import Settings
@@ -137,11 +136,5 @@ def place(folder: Path, effort: Effort = FULL) -> Iterator[Place]:
 @contextmanager
 def delayed(port: int, milliseconds: int) -> Iterator[int]:
     """Run the delaying proxy in front of a port and give its own."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.delay", str(port), str(milliseconds)],
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as proxy:
-        assert proxy.stdout is not None
-        yield int(proxy.stdout.readline())
-        proxy.terminate()
+    with proxy("benchmarks.delay", port, milliseconds) as own:
+        yield own
