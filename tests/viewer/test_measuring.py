@@ -188,6 +188,25 @@ def test_every_tool_measures_by_drags_and_is_undone(panel: Screen) -> None:
     panel.wait(f"s.measurements.length === {count - 1}")
 
 
+def test_an_outline_keeps_its_shape_however_quickly_it_is_drawn(panel: Screen) -> None:
+    angles = np.linspace(0, 2 * np.pi, 200, endpoint=False)
+    radii = 18 + 5 * np.sin(7 * angles)
+    rows, columns = 40 + radii * np.sin(angles), 32 + radii * np.cos(angles)
+    panel.button("region").click()
+    panel.wait("s.measuring === 'region'")
+    places = [at(panel, *one) for one in zip(rows, columns, strict=True)]
+    panel.page.mouse.move(*places[0])
+    panel.page.mouse.down()
+    for place in places[1:]:
+        panel.page.mouse.move(*place)  # the viewer has not answered yet
+    panel.page.mouse.up()
+    panel.wait("!s.measuring && s.measurements.length === 1")
+    panel.handled()
+    due = abs(np.dot(columns, np.roll(rows, 1)) - np.dot(rows, np.roll(columns, 1))) / 2
+    drawn = numbers(panel.state("measurements")[0]["words"])
+    assert drawn["Area"] == pytest.approx(due, rel=0.01)
+
+
 def test_measurements_are_named_kept_in_a_report_and_shown_again(opened: Opened, panel: Screen) -> None:
     measure(panel, "distance", [(20, 10), (50, 50)])
     measure(panel, "region", [(44.5, 9.5), (44.5, 29.5), (69.5, 29.5), (69.5, 9.5)])

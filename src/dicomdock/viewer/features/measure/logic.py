@@ -123,7 +123,7 @@ class MeasuringLogic:
         self._placing = self._add(kind)
         with self.state as data:
             data.measuring = kind
-        self.series.views.mouse.drag_places(KINDS[kind].drag, self.stop)
+        self.series.views.mouse.drag_places(KINDS[kind].drag, self._placing.draw, self.stop)
         self._place(self._placing.nodes[0])
 
     def stop(self) -> None:
@@ -132,7 +132,7 @@ class MeasuringLogic:
         self.app.markups_logic.disable_place_mode()
         if drawn is None:
             return
-        self.series.views.mouse.drag_places("", self.stop)
+        self.series.views.mouse.drag_places("")
         self.series.views.mouse.interaction("window")
         with self.state as data:
             data.measuring = ""
