@@ -30,13 +30,15 @@ from dicomdock.imaging.measurements import (
     cobb_angle,
     distance,
     ellipse,
+    in_pixels,
     point,
     read_report,
     region,
     report_to_dicom,
     two_way,
 )
-from dicomdock.imaging.measurements.measurement import LENGTH, MILLIMETRE, Value
+from dicomdock.imaging.measurements.measurement import LENGTH, MILLIMETRE, PIXEL, Value
+from dicomdock.imaging.measurements.targets import diameter_of
 from dicomdock.imaging.terminology import Code
 from dicomdock.imaging.volume import Volume
 from tests.builders import Made
@@ -420,8 +422,10 @@ def test_ultrasound_that_was_made_smaller_than_its_regions_is_not_measured_in_mm
             "by Pixel Spacing (fiducial)",
         ),
         ({"NominalScannedPixelSpacing": [0.3, 0.3]}, 0.3, "on the scanned film"),
-        ({"PixelSpacing": [0, 0.1]}, None, ""),
-        ({}, None, ""),
+        ({"PixelSpacing": [0, 0.1]}, 1, "because the image states no spacing"),
+        ({"PixelAspectRatio": [1, 1]}, 1, "because the image states no spacing"),
+        ({"PixelAspectRatio": [4, 3]}, None, ""),
+        ({"SequenceOfUltrasoundRegions": [region_of(30, 39, 0.05, RegionSpatialFormat=3)]}, 1, "because"),
     ],
 )
 def test_projections_are_measured_where_their_spacing_is_of(
@@ -432,12 +436,13 @@ def test_projections_are_measured_where_their_spacing_is_of(
         setattr(header, name, value)
     found = calibrations_of(header)
     if rows is None:
-        with pytest.raises(GeometryError, match="states no spacing"):
+        with pytest.raises(GeometryError, match="not square"):
             calibration_at(found, [(1, 1)])
         return
     one = calibration_at(found, [(1, 1), (5, 5)])
     assert one.rows == rows
     assert one.words.startswith(words)
+    assert one.unit == ("px" if words.startswith("because") else "mm")
 
 
 def test_a_report_on_an_image_without_a_position(tmp_path: Path) -> None:
@@ -448,7 +453,7 @@ def test_a_report_on_an_image_without_a_position(tmp_path: Path) -> None:
     pixel = (4.0, 2.0, 0.0), (14.0, 12.0, 0.0), (10.0, 2.0, 0.0), (10.0, 8.0, 0.0)
     was = (
         Measurement("d", "POLYLINE", pixel[:2], (Value(LENGTH, 7, MILLIMETRE),), image=image, flat=True),
-        replace(two_way("t", *pixel), image=image, flat=True),
+        in_pixels(replace(two_way("t", *pixel), image=image, flat=True)),
     )
     written = report_to_dicom(Report(was), [made])
     check_with_dciodvfy(to_bytes(written), tmp_path)
@@ -458,4 +463,9 @@ def test_a_report_on_an_image_without_a_position(tmp_path: Path) -> None:
     for before, after in zip(was, again, strict=True):
         assert (after.flat, after.image, after.points) == (True, image, before.points)
         assert [one.points for one in after.values] == [one.points for one in before.values]
+        assert [one.words for one in after.values] == [one.words for one in before.values]
+    assert [one.amount for one in again[1].values] == ["14.14 px", "6 px"]
+    assert [one.unit for one in in_pixels(was[0]).values] == [PIXEL]
+    assert diameter_of(again[0]) == 7
+    assert diameter_of(again[1]) is None  # pixels are no diameter of a lesion
     assert read_report(written).measurements[0].points == ()

@@ -342,20 +342,24 @@ def show(screen: Screen, series: str) -> None:
 def test_ultrasound_and_projections_are_measured_by_what_their_headers_state(
     viewer_installed: None, browser: Browser, tmp_path: Path
 ) -> None:
-    """Two regions of a colour image at different scales, and a projection at its detector."""
+    """Two regions of a colour image at different scales, a projection at its detector, a photograph in pixels."""
     study, plane = str(generate_uid()), np.zeros((1, 80, 64), np.int16)
-    echo, ray = (
+    echo, ray, photograph = (
         scan(plane, StudyInstanceUID=study, SeriesNumber=number, Modality=modality, **more)[0].dataset
-        for number, modality, more in ((1, "US", {}), (2, "DX", {"ImagerPixelSpacing": [0.2, 0.2]}))
+        for number, modality, more in (
+            (1, "US", {}),
+            (2, "DX", {"ImagerPixelSpacing": [0.2, 0.2]}),
+            (3, "XC", {}),
+        )
     )
     echo.SequenceOfUltrasoundRegions = [region_of(0, 31, 0.1, 80), region_of(32, 63, 0.02, 80)]
-    for one in (echo, ray):
+    for one in (echo, ray, photograph):
         for name in ("ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID"):
             delattr(one, name)
-    del ray.PixelSpacing
+    del ray.PixelSpacing, photograph.PixelSpacing
     set_pixel_data(echo, np.full((80, 64, 3), 90, np.uint8), "RGB", 8)
     settings = folders(tmp_path)
-    store(settings, [Made(one, encode(one)) for one in (echo, ray)])
+    store(settings, [Made(one, encode(one)) for one in (echo, ray, photograph)])
     with viewing(settings, Resource(study, str(echo.SeriesInstanceUID))) as shown:
         for screen in looked_at(browser, shown.url):
             screen.tool("measure")
@@ -390,6 +394,26 @@ def test_ultrasound_and_projections_are_measured_by_what_their_headers_state(
             length, how = words("distance", (20, 5), (20, 45))
             assert float(length.split()[1]) == pytest.approx(40 * 0.2, rel=0.04)
             assert how == "In mm at the detector, the body magnified"
+            screen.show(str(photograph.SeriesInstanceUID))
+            screen.tool("measure")
+            length, how = words("distance", (20, 5), (20, 45))
+            number, unit = length.split()[1:]
+            assert (float(number), unit) == (pytest.approx(40, rel=0.04), "px")
+            assert how == "In px because the image states no spacing of its pixels"
+            with screen.page.expect_download() as offered:
+                screen.button("measurements-csv").click()
+            (row,) = csv.DictReader(offered.value.path().read_text("utf-8").splitlines())
+            assert (row["unit"], f"{float(row['value']):.4g}") == ("px", number)
+            report = read_report(save_report(shown, screen).path.read_bytes())
+            assert [one.amount for one in report.measurements[0].values] == [f"{number} px"]
+            # It is no plane of a patient, and no volume.
+            screen.tool("layout")
+            expect(screen.button("layout-Axial")).to_have_text("Image")
+            assert screen.state("layouts") == ["Axial", "Compare", "Four series"]
+            screen.tool("window")
+            for label in ("Slab", "Crosshair (move with Shift held)", "Along the images' own planes"):
+                expect(screen.page.get_by_label(label)).to_be_hidden()
+            expect(screen.page.get_by_label("Text in the corners")).to_be_visible()
 
 
 def picture(screen: Screen) -> np.ndarray:
