@@ -148,6 +148,7 @@ def test_the_same_instance_uid_in_two_series_is_kept_twice(archive: Archive) -> 
     assert len(archive.instances(Resource(one.study))) == 2
 
 
+@pytest.mark.slow
 def test_counts_and_modalities_follow_what_comes_and_goes(archive: Archive) -> None:
     study = generate_uid()
     ct, mr = ct_series(3, StudyInstanceUID=study), mr_series(2, StudyInstanceUID=study)
@@ -292,6 +293,7 @@ def test_a_uid_never_becomes_a_path(archive: Archive, uid: str) -> None:
         assert archive.present(result.resource) == {result.resource.instance}
 
 
+@pytest.mark.slow
 def test_pins_sending_and_eviction(archive: Archive) -> None:
     pulled, pinned, own, imported = (ct_series(2) for _ in range(4))
     add(archive, *pulled, *pinned, origin="pacs")
@@ -389,6 +391,7 @@ def test_verify_finds_changed_missing_and_unknown_files(archive: Archive) -> Non
     assert [b"".join(p.chunks()) for p in archive.retrieve(series[3].resource)] == [series[3].data]
 
 
+@pytest.mark.slow
 def test_what_changes_while_it_is_verified_is_not_called_damaged(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -549,6 +552,7 @@ def test_a_later_version_is_not_touched(archive_settings: Settings) -> None:
         Archive.open(archive_settings)
 
 
+@pytest.mark.slow
 def test_a_lock_held_too_long_is_reported(archive_settings: Settings) -> None:
     from dicomdock.archive.index.engine import Index
 
@@ -559,6 +563,7 @@ def test_a_lock_held_too_long_is_reported(archive_settings: Settings) -> None:
         impatient.close()
 
 
+@pytest.mark.slow
 def test_an_index_that_is_locked_is_reported_before_everything_has_come(
     archive_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -586,6 +591,7 @@ def test_an_index_that_is_locked_is_reported_before_everything_has_come(
             assert add(archive, *series) == ["stored"] * len(series)
 
 
+@pytest.mark.slow
 def test_what_arrives_slowly_is_seen_while_more_is_awaited(archive_settings: Settings) -> None:
     (one,) = ct_series(1)
     with Archive.open(archive_settings) as archive, archive.writer() as adding:

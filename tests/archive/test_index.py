@@ -45,6 +45,7 @@ def tables_of(database: Path) -> dict[str, object]:
         connection.close()
 
 
+@pytest.mark.slow
 def test_a_new_archive_has_the_tables_of_one_that_version_0_1_made(
     settings: Settings, tmp_path: Path
 ) -> None:

@@ -57,6 +57,7 @@ def found(archive: Archive, query: Query) -> list[str]:
     return [text(one.attributes, UIDS[query.level]) for page in archive.search(query) for one in page.matches]
 
 
+@pytest.mark.slow
 def test_an_offset_passes_over_as_many_whatever_was_removed_and_changed(
     index: Index, archive_settings: Settings
 ) -> None:
@@ -76,6 +77,7 @@ def test_an_offset_passes_over_as_many_whatever_was_removed_and_changed(
                 assert found(archive, Query(level, offset=offset, limit=3)) == everything[offset : offset + 3]
 
 
+@pytest.mark.slow
 def test_what_is_stored_and_removed_is_counted(archive: Archive) -> None:
     for slices in (3, 4):
         made = ct_series(slices)
@@ -90,6 +92,7 @@ def test_what_is_stored_and_removed_is_counted(archive: Archive) -> None:
             assert found(archive, Query(level, offset=offset)) == everything[offset:]
 
 
+@pytest.mark.slow
 def test_a_transaction_that_is_rolled_back_counts_nothing(index: Index, archive_settings: Settings) -> None:
     with pytest.raises(KeyboardInterrupt), index.writing() as connection:
         put(connection, STUDIES)
@@ -99,6 +102,7 @@ def test_a_transaction_that_is_rolled_back_counts_nothing(index: Index, archive_
             assert not found(archive, Query(level, offset=STUDIES))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", UIDS)
 def test_few_rows_are_passed_over_one_by_one(
     index: Index, archive_settings: Settings, level: str, monkeypatch: pytest.MonkeyPatch

@@ -165,6 +165,7 @@ def test_statistics_of_a_dose_have_its_type(dose_type: str | None, name: str, un
     assert codes == {(name, "Gy") if units == "GY" else ("PIXEL_VALUE", "1")}
 
 
+@pytest.mark.slow
 def test_a_region_in_an_oblique_plane_has_numbers() -> None:
     array = np.fromfunction(lambda k, j, i: 100 + 0 * i, (20, 40, 40)).astype(np.int16)
     turned = oblique((0.3, 0.4, -0.2), (1.5, 0.8, 0.8), (0, 0, 0))
@@ -175,6 +176,7 @@ def test_a_region_in_an_oblique_plane_has_numbers() -> None:
     assert [value.number for value in found.values] == pytest.approx([100, 100, 0, 100, 100])
 
 
+@pytest.mark.slow
 def test_reports_survive_dicom(instances: list[Made], volume: Volume, tmp_path: Path) -> None:
     sources = headers(instances)
     made = Report(
@@ -225,6 +227,7 @@ def test_highdicom_reads_the_report(instances: list[Made]) -> None:
     assert not report.content.get_observer_contexts(observer_type=codes.DCM.Person)
 
 
+@pytest.mark.slow
 def test_highdicom_reads_what_was_judged(instances: list[Made], volume: Volume) -> None:
     made = region("tumour", square(volume), volume, evaluations=JUDGED)
     report = hd.sr.Comprehensive3DSR.from_dataset(report_to_dicom(Report((made,)), headers(instances)))
@@ -235,6 +238,7 @@ def test_highdicom_reads_what_was_judged(instances: list[Made], volume: Volume) 
     assert said == "grew since May"
 
 
+@pytest.mark.slow
 def test_what_others_wrote_too_long_is_written_again(instances: list[Made], tmp_path: Path) -> None:
     long = Code("1", "99X", "m" * 100)
     value = Value(long, 1, MILLIMETRE, long)
@@ -278,6 +282,7 @@ def test_pixels_of_images_become_points_in_the_patient(instances: list[Made]) ->
     assert read_report(item).measurements[0].image == (str(source.SOPInstanceUID), 1)
 
 
+@pytest.mark.slow
 def test_measurements_on_an_image_are_drawn_in_its_pixels(
     instances: list[Made], volume: Volume, tmp_path: Path
 ) -> None:
@@ -337,6 +342,7 @@ def test_nothing_and_other_objects_are_refused(instances: list[Made]) -> None:
         read_report(headers(instances)[0])
 
 
+@pytest.mark.slow
 def test_a_real_report_of_dcmqi(tmp_path: Path) -> None:
     data = (shared_data("zoo", "seg-sr-pm", "sr-example") / "sr.dcm").read_bytes()
     report = read_report(data)
@@ -445,6 +451,7 @@ def test_projections_are_measured_where_their_spacing_is_of(
     assert one.unit == ("px" if words.startswith("because") else "mm")
 
 
+@pytest.mark.slow
 def test_a_report_on_an_image_without_a_position(tmp_path: Path) -> None:
     made = scan(np.zeros((1, 20, 40), np.int16), Modality="US")[0].dataset
     for name in ("ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID"):
