@@ -342,7 +342,7 @@ def show(screen: Screen, series: str) -> None:
 def test_ultrasound_and_projections_are_measured_by_what_their_headers_state(
     viewer_installed: None, browser: Browser, tmp_path: Path
 ) -> None:
-    """Two regions of a colour image at different scales, a projection at its detector, a photograph in pixels."""
+    """Two regions of a colour image of different scales, a projection at its detector, a photograph in px."""
     study, plane = str(generate_uid()), np.zeros((1, 80, 64), np.int16)
     echo, ray, photograph = (
         scan(plane, StudyInstanceUID=study, SeriesNumber=number, Modality=modality, **more)[0].dataset
