@@ -151,6 +151,7 @@ def test_the_same_instance_uid_in_two_series_is_kept_twice(archive: Archive) -> 
     assert len(archive.instances(Resource(one.study))) == 2
 
 
+@pytest.mark.slow
 def test_counts_and_modalities_follow_what_comes_and_goes(archive: Archive) -> None:
     study = generate_uid()
     ct, mr = ct_series(3, StudyInstanceUID=study), mr_series(2, StudyInstanceUID=study)
@@ -295,6 +296,7 @@ def test_a_uid_never_becomes_a_path(archive: Archive, uid: str) -> None:
         assert archive.present(result.resource) == {result.resource.instance}
 
 
+@pytest.mark.slow
 def test_pins_sending_and_eviction(archive: Archive) -> None:
     pulled, pinned, own, imported = (ct_series(2) for _ in range(4))
     add(archive, *pulled, *pinned, origin="pacs")
@@ -317,6 +319,7 @@ def test_pins_sending_and_eviction(archive: Archive) -> None:
     assert archive.retention.evict().removed == ()
 
 
+@pytest.mark.slow
 def test_eviction_reads_the_instances_of_no_more_series_than_it_removes(
     archive: Archive, archive_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -415,6 +418,7 @@ def test_verify_finds_changed_missing_and_unknown_files(archive: Archive) -> Non
     assert [b"".join(p.chunks()) for p in archive.retrieve(series[3].resource)] == [series[3].data]
 
 
+@pytest.mark.slow
 def test_what_changes_while_it_is_verified_is_not_called_damaged(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -575,8 +579,8 @@ def test_a_later_version_is_not_touched(archive_settings: Settings) -> None:
         Archive.open(archive_settings)
 
 
+@pytest.mark.slow
 def test_a_lock_held_too_long_is_reported(archive_settings: Settings) -> None:
-
     with Archive.open(archive_settings) as archive:
         impatient = Index(archive_settings.database, archive_settings.archive, lock_timeout=0.2)
         with archive._index.writing(), pytest.raises(ArchiveLocked), impatient.writing():
@@ -584,6 +588,7 @@ def test_a_lock_held_too_long_is_reported(archive_settings: Settings) -> None:
         impatient.close()
 
 
+@pytest.mark.slow
 def test_an_index_that_is_locked_is_reported_before_everything_has_come(
     archive_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -610,6 +615,7 @@ def test_an_index_that_is_locked_is_reported_before_everything_has_come(
             assert add(archive, *series) == ["stored"] * len(series)
 
 
+@pytest.mark.slow
 def test_what_arrives_slowly_is_seen_while_more_is_awaited(archive_settings: Settings) -> None:
     (one,) = ct_series(1)
     with Archive.open(archive_settings) as archive, archive.writer() as adding:

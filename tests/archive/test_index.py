@@ -51,6 +51,7 @@ def test_postgresql_compiles_no_statement(new_database: Callable[[], str], setti
         assert connection.column("SHOW jit") == ["off"]
 
 
+@pytest.mark.slow
 def test_a_new_archive_has_the_tables_of_one_that_version_0_1_made(
     settings: Settings, tmp_path: Path
 ) -> None:

@@ -144,6 +144,7 @@ PLAIN = [(one, one) for one in "bklmnrstv"]
 WRITTEN = PLAIN + [ways for one, others in TRANSCRIBED.items() for ways in product((one, *others), repeat=2)]
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.sampled_from(PLAIN), min_size=4, max_size=4),  # so that no form is too short to be looked for
     st.lists(st.sampled_from(WRITTEN), min_size=1, max_size=8),
