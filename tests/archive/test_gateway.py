@@ -40,9 +40,7 @@ def test_nothing_is_lost_and_nothing_is_left(gateway: S3, settings: Settings, tm
         for _ in range(2):  # what was removed can come again
             *_, report = archive.import_paths([tmp_path / "in"])
             assert report.failed == ()
-            assert [b"".join(one.chunks()) for one in archive.retrieve(study)] == [
-                one.data for one in series
-            ]
+            assert [b"".join(one.chunks()) for one in archive.retrieve(study)] == [one.data for one in series]
             assert Counter(one.status for one in archive.verify()) == {"intact": 7}
             assert len(from_bucket(f"s3://{s3.BUCKET}/some").items) == 2
             assert archive.remove(study) == 5

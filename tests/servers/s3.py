@@ -90,9 +90,18 @@ def running_gateway(folder: Path) -> Iterator[S3]:
         capture_output=True,
     )
     port = free_port()
-    options = ["--multi-buckets", "--no-banner", "--no-usage-report", "--no-bgjob", "--metrics", "127.0.0.1:0"]
+    quiet = ["--no-banner", "--no-usage-report", "--no-bgjob", "--metrics", "127.0.0.1:0"]
     with ServerProcess(
-        [program, "gateway", *options, "--cache-dir", folder / "cache", volume, f"127.0.0.1:{port}"],
+        [
+            program,
+            "gateway",
+            "--multi-buckets",
+            *quiet,
+            "--cache-dir",
+            folder / "cache",
+            volume,
+            f"127.0.0.1:{port}",
+        ],
         log=folder / "gateway.log",
         ready=lambda: answers_http(port),
         env={
