@@ -49,9 +49,7 @@ COVERED = 2
 BLACK: RGB = (0, 0, 0)
 ON_THEIR_WAY = "One image; the others are on their way"
 BEING_READ = "One image; the others are being read"
-CACHED_BYTES = (
-    192 << 20
-)  # of a series whose files are read once, for the plan and their pixels; of a larger one twice
+CACHED_BYTES = 192 << 20  # of a series whose files are read once, for plan and pixels; a larger one's twice
 
 
 @dataclass(eq=False)

@@ -23,9 +23,7 @@ from dicomdock.viewer.scene import ShownVolume, add_volume
 from dicomdock.viewer.study import Series, Study, read_study
 
 REFRESH = 0.22  # seconds at least between two redraws of a series that is arriving
-REDRAWS = (
-    32  # of a series that arrives quickly; else more time goes into drawing a large one than into reading it
-)
+REDRAWS = 32  # of a series that arrives quickly; else a large one is drawn for longer than it is read
 SLOWEST = 1.0  # seconds from what arrives slowly to its redraw
 
 
