@@ -23,7 +23,6 @@ from dicomdock.imaging.key_objects import read_key_objects
 from dicomdock.imaging.parametric import ParametricMap, parametric_map_to_dicom
 from dicomdock.imaging.terminology import Code
 from dicomdock.imaging.volume import Volume
-from dicomdock.viewer.features.layout.layouts import BESIDE
 from tests.builders import Made, composite, made
 from tests.dock.using import arrived
 from tests.imaging.scans import AXIAL, headers, oblique, put_pixels, scan
@@ -45,6 +44,7 @@ pytestmark = [pytest.mark.viewer, pytest.mark.slow]
 
 THRESHOLD = "ThresholdState__threshold_slider__RangeSliderState__value"
 ALIKE = 4.0  # mean difference, of 255, of a view from what numpy draws
+VIEWS = ("Red", "Other", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth", "Ninth")  # row by row
 BOLUS = str(generate_uid())
 CDA = b"<ClinicalDocument><title>Letter</title><script>document.title = 'run'</script></ClinicalDocument>"
 PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n"
@@ -457,6 +457,22 @@ def test_the_crosshair_is_at_the_same_place_in_all_views(screen: Screen) -> None
     for view, before in zip(("Yellow", "Green"), planes, strict=True):
         screen.until(lambda view=view, before=before: screen.slice(view)[0] != before)
     assert screen.words("br") == window
+    # The bent arrow at the left of the patient is dragged forwards: both planes turn, at right angles still.
+    for view, count in (("Yellow", SHAPE[2]), ("Green", SHAPE[1])):
+        screen.button(f"slices-{view}").fill(str(count // 2))
+    picture, box = screen.pixels().astype(int), screen.box()
+    _, columns = np.nonzero(picture[:, :, 1] - picture[:, :, [0, 2]].max(axis=2) > 50)
+    middle, arm = screen.middle(), columns.max() - box["width"] / 2 - 2
+    places = [
+        (middle[0] + arm * np.cos(angle), middle[1] - arm * np.sin(angle))
+        for angle in np.radians(range(0, 31, 5))
+    ]
+    screen.drag(*places)
+    screen.until(lambda: screen.edges("Green") == ["RP", "LA", "S", "I"])
+    assert (screen.edges(), screen.edges("Yellow")) == (["R", "L", "A", "P"], ["AR", "PL", "S", "I"])
+    screen.page.keyboard.press("R")
+    screen.until(lambda: screen.edges("Green") == ["R", "L", "S", "I"])
+    assert screen.edges("Yellow") == ["A", "P", "S", "I"]
 
 
 @pytest.mark.parametrize("kind", ["max", "min", "mean"])
@@ -511,7 +527,7 @@ def test_every_layout_shows_its_views(screen: Screen, study: dict[str, list[Made
     for rows, columns in ((3, 3), (1, 3), (2, 3)):
         screen.page.get_by_role("button", name=f"{rows} row{'s' * (rows > 1)}, {columns} columns").click()
         expect(screen.page.locator("[data-view]")).to_have_count(rows * columns)
-        where = [screen.box(view) for view in ("Red", *BESIDE)[: rows * columns]]
+        where = [screen.box(view) for view in VIEWS[: rows * columns]]
         assert len({round(one["x"]) for one in where}) == columns
         assert len({round(one["y"]) for one in where}) == rows
     screen.button("beside-Sixth").click()
