@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,8 +124,11 @@ class CompareLogic:
             before, place.shown = place.shown, add_volume(self.app, loaded.volume, series.name)
             place.shown.alone = loaded.note
             place.shown.set_window(loaded.first_window())
-            self.views.view(tag)
-            self.views.show(place.shown, [tag])
+            with self._not_followed():
+                self.views.view(tag)
+                self.views.show(place.shown, [tag])
+            if not loaded.provisional:  # one image has no others to go to
+                self.follow(AXIAL)
             self.views.describe(study, series.name, [tag])
             self.look_alike()
             if before is not None:
@@ -174,7 +178,8 @@ class CompareLogic:
         if place.loaded is None or place.chosen is None:
             return
         before, place.shown = place.shown, add_volume(self.app, place.loaded.displayed, place.chosen[1].name)
-        self.views.show(place.shown, [tag], refit=False)
+        with self._not_followed():
+            self.views.show(place.shown, [tag], refit=False)
         if before is not None:
             before.remove(self.app)
 
@@ -207,6 +212,15 @@ class CompareLogic:
     def _in_view(self, tag: str) -> ShownVolume | None:
         return self.series.shown if tag == AXIAL else self._beside[tag].shown
 
+    @contextmanager
+    def _not_followed(self) -> Iterator[None]:
+        """Move views without leading the others there, as where a series begins."""
+        self._following = True
+        try:
+            yield
+        finally:
+            self._following = False
+
     def follow(self, moved: str) -> None:
         """Bring the other views to where one of them was scrolled."""
         choice = self.state.data
@@ -214,8 +228,7 @@ class CompareLogic:
         if self._following or moved not in compared or self._in_view(moved) is None:
             return
         here = self.views.view(moved)
-        self._following = True
-        try:
+        with self._not_followed():
             for tag in compared:
                 there = self.views.view(tag)
                 if tag == moved or self._in_view(tag) is None or here is None or there is None:
@@ -225,8 +238,6 @@ class CompareLogic:
                 if choice.zoomed:
                     zoom_alike(here.get_view_node(), there.get_view_node())
                 there.schedule_render()
-        finally:
-            self._following = False
 
     def _registered(self, one: Volume, two: Volume, here: Any) -> tuple[float, float, float] | None:
         """Return where the middle of a view of one lies in two, in RAS; None without a registration."""
