@@ -232,6 +232,14 @@ def test_two_series_are_compared(screen: Screen) -> None:
     screen.page.mouse.move(*screen.middle())
     screen.page.keyboard.press("Home")
     screen.wait("s.Red_at === 0 && s.Other_at === 0")
+    # What was scrolled while the others were not shown leads them.
+    screen.button("layout-Four views").click()
+    screen.page.wait_for_selector('[data-view="ThreeD"]')
+    screen.page.mouse.move(*screen.middle())
+    screen.page.keyboard.press("PageUp")
+    screen.wait("s.Red_at === 10")
+    screen.button("layout-Compare").click()
+    screen.wait("s.Red_at === 10 && s.Other_at === 10")
     # A first image that is shown alone is not counted as if it were all.
     assert {one.split("\n")[0].split(" / ")[1] for one in screen.page.evaluate("said") if "/" in one} == {
         "24"

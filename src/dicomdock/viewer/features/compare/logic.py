@@ -225,7 +225,7 @@ class CompareLogic:
         """Bring the other views to where one of them was scrolled."""
         choice = self.state.data
         compared = SEVERAL.get(self.views.state.data.layout, ())
-        if self._following or moved not in compared or self._in_view(moved) is None:
+        if self._following or self.views.settling or moved not in compared or self._in_view(moved) is None:
             return
         here = self.views.view(moved)
         with self._not_followed():
