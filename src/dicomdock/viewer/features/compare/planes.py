@@ -1,0 +1,30 @@
+"""Where the plane of one view lies in another one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+SAME_PLANE = (
+    0.7  # cosine of the angle of two planes that are scrolled together: tilted ones, not a localizer across
+)
+LPS = np.diag((-1.0, -1.0, 1.0, 1.0))
+
+
+def place_in(here: np.ndarray, there: np.ndarray, transform: np.ndarray) -> np.ndarray | None:
+    """Return where another view shows the same position; None where its plane lies across.
+
+    The middle of an axial slice says nothing of where a sagittal localizer should be, and the other way round.
+
+    Parameters
+    ----------
+    here, there : (4, 4), from the plane of each view to RAS, in mm; columns are right, up, normal, middle.
+    transform : (4, 4), from the frame of reference of the first to that of the other, in mm, LPS.
+
+    Returns
+    -------
+    The middle of the first view, in mm, RAS, in the frame of reference of the other.
+    """
+    moved = LPS @ transform @ LPS @ here
+    if abs(moved[:3, 2] @ there[:3, 2]) < SAME_PLANE:
+        return None
+    return np.asarray(moved[:3, 3])
