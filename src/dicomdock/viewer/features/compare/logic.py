@@ -249,7 +249,7 @@ class CompareLogic:
         return self.registrations.between(two.frame_of_reference, one.frame_of_reference)
 
     def _scroll(self, moved: str, here: Any, tag: str, there: Any) -> None:
-        """Bring a view to another one's position, unless it lies across; without a common space as far along."""
+        """Bring a view to where another one is; without a common space, as far along."""
         first, second = self._in_view(moved), self._in_view(tag)
         assert first is not None and second is not None
         one, two = first.volume, second.volume

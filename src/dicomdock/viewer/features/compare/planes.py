@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-SAME_PLANE = (
-    0.7  # cosine of the angle of two planes that are scrolled together: tilted ones, not a localizer across
-)
+SAME_PLANE = 0.7  # cosine of the angle up to which planes are scrolled together
 LPS = np.diag((-1.0, -1.0, 1.0, 1.0))
 
 
 def place_in(here: np.ndarray, there: np.ndarray, transform: np.ndarray) -> np.ndarray | None:
     """Return where another view shows the same position; None where its plane lies across.
 
-    The middle of an axial slice says nothing of where a sagittal localizer should be, and the other way round.
+    The middle of a sagittal localizer says nothing of where an axial slice should be.
 
     Parameters
     ----------

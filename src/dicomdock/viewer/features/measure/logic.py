@@ -502,7 +502,7 @@ class MeasuringLogic:
     def _show_step(self) -> None:
         """Draw what there was at a step.
 
-        What lay there already stays drawn, or hidden: nodes of a measurement take a tenth of a second to make.
+        What lay there already stays drawn, or hidden: the nodes of one take a tenth of a second to make.
         """
         there = {replace(_placement(one), name=""): one for one in self._drawn.values()}
         self._drawn.clear()
