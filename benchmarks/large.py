@@ -19,7 +19,7 @@ from dicomdock.archive.index import text_search
 from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.engine import FILE
 from dicomdock.archive.index.mapping import folded
-from dicomdock.archive.index.offsets import counting_instances
+from dicomdock.archive.index.offsets import COUNTED, counting_instances
 from dicomdock.archive.index.schema import Table, Value, instance, marks, series, study
 from dicomdock.config.settings import Settings
 
@@ -115,6 +115,11 @@ def _fill_postgresql(settings: Settings, tables: list[tuple[Table, Iterator[Row]
                 for row in _tuples(table, rows):
                     copy.write_row(row)
             cursor.execute(f"SELECT setval('{table.name}_id_seq', max(id)) FROM {table.name}")
+            counted = COUNTED[table.name]  # else triggers count, which that turned off
+            cursor.execute(
+                f"INSERT INTO {counted.counts.name} SELECT {counted.part(table.name)}, COUNT(*)"
+                f" FROM {table.name} GROUP BY 1"
+            )
         with counting_instances(connection):
             _fill_instances(connection)
         _create_indexes(connection)

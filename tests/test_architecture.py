@@ -24,11 +24,13 @@ PUBLIC = 25  # the most names that the package may offer
 HEAVY = {"pydicom", "numpy", "highdicom", "nicegui", "starlette", "uvicorn", "typer", "keyring"}
 
 
+@pytest.mark.slow
 def test_the_arrows_hold():
     run = subprocess.run([LINT, "--no-cache"], cwd=PROJECT, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout
 
 
+@pytest.mark.slow
 def test_no_module_imports_its_importer():
     """Imports inside functions and for types alone count: a circle is one whenever it closes."""
     graph = grimp.build_graph("dicomdock", cache_dir=None)
@@ -125,6 +127,7 @@ def _pydicom_imports(scope):
             waiting[:0] = node.body
 
 
+@pytest.mark.slow
 def test_threads_load_pydicom_whole_before_its_parts():
     """Two threads that begin with different parts of it each get the other's half made: an ImportError."""
     found = []
@@ -136,6 +139,7 @@ def test_threads_load_pydicom_whole_before_its_parts():
     assert not found
 
 
+@pytest.mark.slow
 def test_threads_that_need_pydicom_at_the_same_moment_all_get_it():
     run = subprocess.run([sys.executable, "-c", _FIRST_USES], capture_output=True, text=True, check=True)
     assert run.stdout == "" and run.stderr == ""
@@ -150,6 +154,7 @@ def test_what_starts_fast_imports_nothing_heavy(module):
     assert not HEAVY.intersection(run.stdout.split())
 
 
+@pytest.mark.slow
 def test_the_origin_server_starts_without_what_decodes():
     code = "import sys, dicomdock.origin.app; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

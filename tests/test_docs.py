@@ -219,6 +219,7 @@ def test_every_make_target_of_a_page_is_one():
             assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{page.name}: make {target}"
 
 
+@pytest.mark.slow
 def test_the_citation_names_this_version():
     import yaml
 

@@ -41,6 +41,7 @@ def test_a_program_that_ends_too_early_is_shown_whole():
             program.json()
 
 
+@pytest.mark.slow
 def test_a_program_that_hangs_is_shown_whole_and_killed():
     with python(HANGS, limit=120) as program:
         program.line("here")
@@ -53,6 +54,7 @@ def test_a_program_that_hangs_is_shown_whole_and_killed():
     assert program.ends() == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_what_a_program_started_ends_with_it():
     with python(LEAVES_A_CHILD) as program:
         program.line()

@@ -51,6 +51,7 @@ def _message(kind: Any) -> st.SearchStrategy[Any]:
     return st.builds(kind, **{name: value for name, value in given_by_name.items() if name in names})
 
 
+@pytest.mark.slow
 @given(messages(rpc.ORDERS))
 def test_an_order_comes_back_as_it_was_sent(order: rpc.Order) -> None:
     line = rpc.encode(order)
@@ -58,11 +59,13 @@ def test_an_order_comes_back_as_it_was_sent(order: rpc.Order) -> None:
     assert rpc.decode_order(line) == order
 
 
+@pytest.mark.slow
 @given(messages(rpc.EVENTS))
 def test_an_event_comes_back_as_it_was_sent(event: rpc.Event) -> None:
     assert rpc.decode_event(rpc.encode(event)) == event
 
 
+@pytest.mark.slow
 @given(messages({**rpc.ORDERS, **rpc.EVENTS}), st.data())
 def test_a_message_with_one_field_more_less_or_of_another_type_is_refused(
     message: Any, data: st.DataObject

@@ -43,6 +43,7 @@ def stored(archive: Archive, place: Resource) -> bytes:
     return instance.path.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_series_is_an_array_with_its_place(archive, series):
     volume = archive.volume(series)
     assert np.array_equal(volume.array, values())
@@ -77,6 +78,7 @@ def test_a_damaged_file_is_named(archive, series):
         archive.volume(series)
 
 
+@pytest.mark.slow
 def test_one_of_several_volumes_is_named(archive, tmp_path):
     first = scan(values(), AFFINE, EchoTime=10)
     identity = {
@@ -92,6 +94,7 @@ def test_one_of_several_volumes_is_named(archive, tmp_path):
     assert np.array_equal(archive.volume(series, name=names[1]).array, values() + 1)
 
 
+@pytest.mark.slow
 def test_a_segmentation_is_stored_in_the_study_of_its_images(archive, series, tmp_path):
     segmentation = drawn(archive, series)
     place = segmentation.save()
@@ -119,6 +122,7 @@ def test_a_segmentation_is_stored_in_the_study_of_its_images(archive, series, tm
     assert archive.segmentation(f"{place.study}/{place.series}").images == Resource.parse(series)
 
 
+@pytest.mark.slow
 def test_saving_again_changes_nothing_and_a_change_is_a_new_version(archive, series):
     segmentation = drawn(archive, series)
     place = segmentation.save()
@@ -135,6 +139,7 @@ def test_saving_again_changes_nothing_and_a_change_is_a_new_version(archive, ser
     assert archive.present(again)
 
 
+@pytest.mark.slow
 def test_images_are_found_where_the_volume_came_from_elsewhere(archive, made, series, settings):
     volume = PlainVolume.from_instances([one.data for one in made])
     segmentation = Segmentation.from_array(labels(), volume, names={1: "liver", 2: "tumor"})
@@ -156,6 +161,7 @@ def test_images_are_found_where_the_volume_came_from_elsewhere(archive, made, se
         assert sum(segment.mask.count for segment in alone.segments) == np.count_nonzero(labels())
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The number of bytes of compressed pixel data matches")  # by chance
 def test_overlaps_and_label_maps(archive, series, tmp_path):
     volume = archive.volume(series)
@@ -174,6 +180,7 @@ def test_overlaps_and_label_maps(archive, series, tmp_path):
     assert np.array_equal(archive.segmentation(place).to_array(), labels())
 
 
+@pytest.mark.slow
 def test_structure_sets_are_segmentations_too(archive, made, series, tmp_path):
     structures = structures_to_dicom(drawn(archive, series), headers(made))
     place = tmp_path / "structures.dcm"
@@ -188,6 +195,7 @@ def test_structure_sets_are_segmentations_too(archive, made, series, tmp_path):
         archive.segmentation(f"{study}/{structures.SeriesInstanceUID}")
 
 
+@pytest.mark.slow
 def test_images_that_form_no_volume_are_not_called_absent(archive, made, tmp_path):
     (plan,) = split_series(headers(made))
     segmentation = PlainSegmentation.from_array(labels(), plan.geometry, names=["liver", "tumor"])
@@ -205,6 +213,7 @@ def test_images_that_form_no_volume_are_not_called_absent(archive, made, tmp_pat
     assert "form no volume" in found.remarks[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
 @pytest.mark.parametrize("kind", ["segmentation", "structures"])
 def test_images_are_the_first_series_referred_to_that_forms_a_volume(archive, made, series, tmp_path, kind):
@@ -252,6 +261,7 @@ def test_a_derived_volume_is_a_series_of_the_study(archive, series, tmp_path):
     assert header.ImageType[0] == "DERIVED"
 
 
+@pytest.mark.slow
 def test_volumes_without_a_place_go_to_no_file(archive, tmp_path):
     list(archive.import_paths(write(tmp_path / "report", [one := document()])))
     with pytest.raises(GeometryError):
@@ -323,12 +333,14 @@ def test_from_the_server_and_back_to_it(archive, hospital, made, settings):
     assert slice_of_it.push("hospital", "One slice").complete
 
 
+@pytest.mark.slow
 def test_opening_the_archive_loads_no_images_library():
     code = "import sys, dicomdock; dicomdock.Archive; print(*{name.split('.')[0] for name in sys.modules})"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"pydicom", "numpy", "highdicom", "nibabel"}.intersection(ran.stdout.split())
 
 
+@pytest.mark.slow
 def test_the_public_objects_are_the_ones_of_the_archive(archive, series):
     assert isinstance(archive.volume(series), dicomdock.Volume)
     assert isinstance(drawn(archive, series).onto(archive.volume(series).geometry), dicomdock.Segmentation)

@@ -116,6 +116,7 @@ def test_the_validator_finds_no_error(cohort, settings, tmp_path, deidentified) 
 WORDS = st.text(max_size=40)
 
 
+@pytest.mark.slow
 @given(WORDS, WORDS, WORDS, st.integers(1, 3), st.booleans())
 def test_no_label_has_another_character_than_letters_and_digits(
     patient: str, description: str, protocol: str, volumes: int, diffusion: bool

@@ -68,6 +68,7 @@ def unpacked(path: Path) -> bytes:
     return head + gzip.decompress(voxels) if data.startswith(b"NRRD") and b"gzip" in head else data
 
 
+@pytest.mark.slow
 def test_every_series_is_written_once_and_again_where_its_files_are_gone(made, tmp_path):
     cohort, _ = made
     folder = tmp_path / "out"
@@ -128,6 +129,7 @@ def test_what_leaves_as_nifti_has_no_name_and_the_voxels_and_segments_of_the_ser
     assert len(files(copies)) == 3 + 2 + 1
 
 
+@pytest.mark.slow
 def test_two_exports_do_not_write_to_one_folder_at_a_time(made, tmp_path):
     cohort, _ = made
     folder = tmp_path / "out"

@@ -100,6 +100,7 @@ def test_a_lazy_array_has_the_voxels_of_the_volume(cohort, archive, slices) -> N
             np.testing.assert_array_equal(again.mean(dim=("j", "i")), volume.array.mean(axis=(1, 2)))
 
 
+@pytest.mark.slow
 def test_only_the_instances_of_a_chunk_are_read(cohort, archive) -> None:
     array = cohort.array(cohort.items[0], slices=2)
     instances = archive.local.instances(SERIES[0])
@@ -116,6 +117,7 @@ def test_only_the_instances_of_a_chunk_are_read(cohort, archive) -> None:
             array[:2].compute()
 
 
+@pytest.mark.slow
 def test_frames_of_one_file_are_chunks_too(cohort, archive, tmp_path) -> None:
     made = multiframe(5)
     archive.import_paths(write(tmp_path / "multiframe", [made]))
@@ -125,6 +127,7 @@ def test_frames_of_one_file_are_chunks_too(cohort, archive, tmp_path) -> None:
     np.testing.assert_array_equal(found, archive.volume(series).array)
 
 
+@pytest.mark.slow
 def test_what_holds_no_volume_is_refused_when_it_is_asked_for(cohort) -> None:
     with pytest.raises(NotInArchive):
         cohort.array(ABSENT)

@@ -13,6 +13,7 @@ from tests.dicomweb.awkward import Awkward
 from tests.servers.canned import Answer, answering
 
 
+@pytest.mark.slow
 def test_copies_are_written_and_what_is_held_back_is_named(archive, series, made, tmp_path):
     paper = document(StudyInstanceUID=made[0].study)
     path = tmp_path / "paper.dcm"
@@ -35,6 +36,7 @@ def test_copies_are_written_and_what_is_held_back_is_named(archive, series, made
     assert not (tmp_path / "more").exists()
 
 
+@pytest.mark.slow
 def test_copies_are_pushed(archive, series, made, settings):
     from dicomdock.config.servers import ServerProfile, change_profiles
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pytest
 from pydicom.uid import MRImageStorage, generate_uid
 
 from dicomdock import Archive
@@ -37,6 +38,7 @@ def diffusion(weights: list[tuple[float | None, tuple[float, ...]]]) -> list[Mad
     return made
 
 
+@pytest.mark.slow
 def test_volumes_without_a_b_value_or_a_direction(archive: Archive, tmp_path: Path) -> None:
     """Some scanners write a b-value only where a gradient is on; trace images have no direction."""
     made = diffusion(
@@ -61,6 +63,7 @@ def test_volumes_without_a_b_value_or_a_direction(archive: Archive, tmp_path: Pa
     assert np.allclose(axes @ vectors, due.T, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_series_without_b_values_has_no_table_of_them(archive: Archive, tmp_path: Path) -> None:
     made = diffusion([(None, ()), (None, ())])
     archive.import_paths(write(tmp_path / "in", made))

@@ -38,6 +38,7 @@ def interrupted(*_: object) -> int:
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["nifti", "nrrd"])
 def test_what_is_exported_comes_back_as_it_was(archive, series, tmp_path, form):
     segmentation = Segmentation.from_array(labels(), archive.volume(series), names=["liver", "left kidney"])
@@ -63,6 +64,7 @@ def test_what_is_exported_comes_back_as_it_was(archive, series, tmp_path, form):
     assert not [*(tmp_path / "killed").glob(".dicomdock*")]
 
 
+@pytest.mark.slow
 def test_a_reoriented_label_map_is_the_same_voxels(archive, series, tmp_path):
     path = nifti(tmp_path / "labels.nii.gz", labels())
     image = nib.load(path)
@@ -74,6 +76,7 @@ def test_a_reoriented_label_map_is_the_same_voxels(archive, series, tmp_path):
     assert archive.segmentation(made.save()).name == "turned"
 
 
+@pytest.mark.slow
 def test_another_grid_is_resampled_on_wish_only(archive, series, tmp_path):
     coarse = AFFINE.copy()
     coarse[:3, :3] *= 2
@@ -86,6 +89,7 @@ def test_another_grid_is_resampled_on_wish_only(archive, series, tmp_path):
     assert made.segments[0].mask.count == pytest.approx(np.count_nonzero(labels() == 1), rel=0.5)
 
 
+@pytest.mark.slow
 def test_what_reaches_out_of_the_images_is_not_cut_in_silence(archive, series, tmp_path):
     larger = np.pad(labels(), ((0, 4), (0, 0), (0, 0)))
     path = nifti(tmp_path / "larger.nii", larger)
@@ -96,6 +100,7 @@ def test_what_reaches_out_of_the_images_is_not_cut_in_silence(archive, series, t
     assert np.array_equal(archive.import_segmentation(path, series, resample=True).to_array(), labels())
 
 
+@pytest.mark.slow
 def test_a_file_without_a_place_fits_nothing(archive, series, tmp_path):
     image = nib.Nifti1Image(labels().transpose(2, 1, 0), None)
     image.set_sform(None, code=0)
@@ -126,6 +131,7 @@ def test_what_is_asked_for_must_be_there(archive, series, tmp_path):
     assert archive.summary().instances == len(values())  # nothing of all this was stored
 
 
+@pytest.mark.slow
 def test_notes_of_others_are_passed_over_and_damaged_ones_named(archive, series, tmp_path):
     path = nifti(tmp_path / "labels.nii.gz", labels())
     note = tmp_path / "labels.json"
@@ -136,6 +142,7 @@ def test_notes_of_others_are_passed_over_and_damaged_ones_named(archive, series,
         archive.import_segmentation(path, series)
 
 
+@pytest.mark.slow
 def test_a_volume_becomes_a_derived_series(archive, series, tmp_path):
     path = nifti(tmp_path / "smoothed.nii.gz", values() + 7)
     made = archive.import_derived(path, series, description="Smoothed, 2 mm")
@@ -156,6 +163,7 @@ def test_a_volume_becomes_a_derived_series(archive, series, tmp_path):
         archive.import_derived(tmp_path / "four.nii", series)
 
 
+@pytest.mark.slow
 def test_what_has_no_voxels_is_passed_over_and_what_cannot_be_written_is_named(archive, series, tmp_path):
     study = series.split("/")[0]
     list(archive.import_paths(write(tmp_path / "report", [document(StudyInstanceUID=study)])))
@@ -171,6 +179,7 @@ def test_what_has_no_voxels_is_passed_over_and_what_cannot_be_written_is_named(a
         list(archive.export_as(["1.2.3"], tmp_path / "out", "nifti"))
 
 
+@pytest.mark.slow
 def test_segments_as_meshes(archive, series, tmp_path):
     drawn = Segmentation.from_array(labels(), archive.volume(series), names=["liver", "left kidney"])
     place = drawn.save()
@@ -202,6 +211,7 @@ def test_segments_as_meshes(archive, series, tmp_path):
     assert [one.size for one in rough] == [84 + 50 * len(one.triangles) for one in drawn.meshes(0)]
 
 
+@pytest.mark.slow
 def test_names_in_files_are_no_paths(archive, made, tmp_path):
     evil = replace_description(made, "../../../evil/../T1")
     list(archive.import_paths(write(tmp_path / "evil", evil)))
@@ -232,6 +242,7 @@ def test_a_volume_on_any_grid_survives_a_file(tmp_path):
         half.save(archive=object())
 
 
+@pytest.mark.slow
 def test_each_volume_of_a_series_has_a_file(archive, tmp_path):
     first = scan(values(), AFFINE, EchoTime=10)
     identity = {
@@ -251,6 +262,7 @@ def test_each_volume_of_a_series_has_a_file(archive, tmp_path):
     assert np.array_equal(made.to_array(), labels())
 
 
+@pytest.mark.slow
 def test_each_echo_of_a_time_series_has_a_file_of_four_dimensions(archive, tmp_path):
     """As dcm2niix writes them; the echoes come by turns, one time point after the other."""
     made, same = [], {}
@@ -274,6 +286,7 @@ def test_each_echo_of_a_time_series_has_a_file_of_four_dimensions(archive, tmp_p
         assert image.get_fdata()[..., 0].min() == values().min() + first
 
 
+@pytest.mark.slow
 def test_names_never_collide_and_a_failure_loses_nothing(archive, tmp_path):
     shared = {"SeriesNumber": 1, "SeriesDescription": "T1", "PatientID": "P1", "Modality": "MR"}
     first = scan(values(), AFFINE, EchoTime=10, **shared)
@@ -295,6 +308,7 @@ def test_names_never_collide_and_a_failure_loses_nothing(archive, tmp_path):
     assert [one.status for one in again].count("written") == 3
 
 
+@pytest.mark.slow
 def test_a_missing_slice_is_reported_with_the_file(archive, tmp_path):
     made = scan(values((24, 10, 12)), AFFINE)
     del made[10]
@@ -305,6 +319,7 @@ def test_a_missing_slice_is_reported_with_the_file(archive, tmp_path):
     assert sidecar["remarks"] == [*outcome.remarks]
 
 
+@pytest.mark.slow
 def test_a_tilted_volume_is_straightened_when_asked(archive, tmp_path):
     tilted = AFFINE.copy()
     tilted[:3, 0] += AFFINE[:3, 1]
@@ -319,6 +334,7 @@ def test_a_tilted_volume_is_straightened_when_asked(archive, tmp_path):
     assert any("perpendicular" in remark for remark in straight.remarks)
 
 
+@pytest.mark.slow
 def test_a_label_map_beside_the_images_is_an_error_and_nothing_is_stored(archive, series, tmp_path):
     far = AFFINE.copy()
     far[:3, 3] += 1000
@@ -328,6 +344,7 @@ def test_a_label_map_beside_the_images_is_an_error_and_nothing_is_stored(archive
     assert archive.summary().instances == len(values())
 
 
+@pytest.mark.slow
 def test_a_label_map_is_stored_as_a_structure_set_too(archive, series, tmp_path):
     path = nifti(tmp_path / "labels.nii.gz", labels())
     made = archive.import_segmentation(path, series, names={1: "heart", 2: "lung"}, kind="STRUCTURES")

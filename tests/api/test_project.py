@@ -169,6 +169,7 @@ def test_two_people_draw_one_reviews_and_the_export_is_right(
     assert list(table["dice"]) == [pytest.approx(2 * 75 / 180), 0.0]
 
 
+@pytest.mark.slow
 def test_a_reviewer_accepts_what_they_have_looked_at(
     archive: Archive, series: str, livers: As, tmp_path: Path
 ) -> None:
@@ -194,6 +195,7 @@ def test_a_reviewer_accepts_what_they_have_looked_at(
     assert rita.accept("1a").state is CaseState.DONE
 
 
+@pytest.mark.slow
 def test_annotations_on_grids_that_differ_are_compared(archive: Archive, series: str, livers: As) -> None:
     sitk = pytest.importorskip("SimpleITK")
     anna, bert = livers("anna"), livers("bert")
@@ -233,6 +235,7 @@ def test_annotations_on_grids_that_differ_are_compared(archive: Archive, series:
     assert (lesion["dice"], lesion["first_volume_ml"], lesion["second_volume_ml"]) == (None, 0, 0)
 
 
+@pytest.mark.slow
 def test_what_is_submitted_fits_the_task(archive: Archive, series: str, livers: As) -> None:
     anna = livers("anna")
     anna.take()
@@ -249,6 +252,7 @@ def test_what_is_submitted_fits_the_task(archive: Archive, series: str, livers: 
     assert anna.cases()[0].state is CaseState.SUBMITTED
 
 
+@pytest.mark.slow
 def test_codes_name_a_segment_whatever_it_is_called(archive: Archive, series: str, livers: As) -> None:
     anna = livers("anna")
     anna.take()
@@ -256,6 +260,7 @@ def test_codes_name_a_segment_whatever_it_is_called(archive: Archive, series: st
     assert anna.submit("1a").state is CaseState.SUBMITTED
 
 
+@pytest.mark.slow
 def test_a_version_is_later_than_the_one_it_was_made_of_whatever_the_clock_says(
     archive: Archive, series: str, livers: As, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,6 +279,7 @@ def test_a_version_is_later_than_the_one_it_was_made_of_whatever_the_clock_says(
     assert anna.submit("1a").result == second
 
 
+@pytest.mark.slow
 def test_who_submits_the_draft_of_a_tool_has_accepted_it(archive: Archive, series: str, livers: As) -> None:
     anna = livers("anna")
     anna.take()
@@ -290,6 +296,7 @@ def test_who_submits_the_draft_of_a_tool_has_accepted_it(archive: Archive, serie
     assert written.SegmentSequence[0].SegmentAlgorithmType == "AUTOMATIC"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draft", [False, True])
 def test_what_was_stored_before_a_process_ended_is_submitted_and_not_stored_again(
     archive: Archive, series: str, livers: As, monkeypatch: pytest.MonkeyPatch, draft: bool
@@ -406,6 +413,7 @@ def test_a_reviewer_sees_what_was_changed_by_hand_of_the_draft(
         rita.changes("1a")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", ["", "=SCT:1:x", "a=SCT:1", "a=SCT:1:x^y", "n" * 65])
 def test_segments_are_names_or_codes(archive: Archive, livers: As, wrong: str) -> None:
     with pytest.raises(InvalidInput):
@@ -416,6 +424,7 @@ def test_segments_are_names_or_codes(archive: Archive, livers: As, wrong: str) -
         archive.project("other")
 
 
+@pytest.mark.slow
 def test_a_project_without_people_is_its_makers_and_has_the_images_alone(
     archive: Archive, settings: Settings, livers: As
 ) -> None:

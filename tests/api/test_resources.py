@@ -21,6 +21,7 @@ from tests.builders import document, made, write
 DOCS = Path(__file__).parents[2] / "docs" / "python.md"
 
 
+@pytest.mark.slow
 def test_text_and_value_are_the_same_resource(archive, series, tmp_path):
     value = dicomdock.Resource.parse(series)
     for method in (archive.instances, archive.present):
@@ -69,6 +70,7 @@ def test_an_import_is_done_when_the_call_returns(archive, tmp_path):
     assert archive.import_paths([tmp_path / "made"]).identical == 1
 
 
+@pytest.mark.slow
 def test_images_may_be_given_by_position(archive, series):
     volume = archive.volume(series)
     segmentation = Segmentation.from_array(labels(), volume.geometry, names=["liver"])
@@ -118,6 +120,7 @@ def test_every_documented_signature_exists(owner, name, parameters):
             assert names[number] == word
 
 
+@pytest.mark.slow
 def test_a_segmentation_of_another_frame_of_reference_is_remarked(archive, series, tmp_path):
     place = archive.segmentation  # reads what is stored below
     volume = archive.volume(series)

@@ -35,6 +35,7 @@ NOTE = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(NOTE | ANYTHING)
 def test_any_json_is_a_note_or_none_or_refused(document):
     with tempfile.TemporaryDirectory() as folder:
@@ -48,6 +49,7 @@ def test_any_json_is_a_note_or_none_or_refused(document):
             assert found is None or isinstance(found, Sidecar)
 
 
+@pytest.mark.slow
 @given(
     st.text(max_size=40),
     st.dictionaries(

@@ -27,6 +27,7 @@ def saved(archive: Archive, series: str, kind: str = "BINARY") -> Resource:
     return drawn.save(kind=kind)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_a_table_for_which_there_is_no_room(tmp_path: Path):
     """A limit on the size of files stands for a full disk: the kernel writes a part and refuses the rest."""
     table, other = tmp_path / "numbers.csv", tmp_path / "missing" / "numbers.csv"
@@ -49,6 +50,7 @@ for path in sys.argv[1:]:
     assert not table.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The number of bytes of compressed pixel data")  # of frames of 15 bytes
 @pytest.mark.parametrize("kind", ["BINARY", "LABELMAP", "STRUCTURES"])
 def test_stored_segments_have_the_numbers_of_numpy(archive, series, kind, tmp_path):
@@ -103,6 +105,7 @@ def test_pet_is_measured_in_suv_where_it_can_be(archive, tmp_path):
         archive.segmentation(saved(archive, made[0])).statistics(suv_type="SUL")
 
 
+@pytest.mark.slow
 def test_other_images_of_the_frame_of_reference(archive, series, made, tmp_path):
     place = saved(archive, series)
     shared = {one: made[0].dataset[one].value for one in ("StudyInstanceUID", "FrameOfReferenceUID")}
@@ -118,6 +121,7 @@ def test_other_images_of_the_frame_of_reference(archive, series, made, tmp_path)
         archive.segmentation(place).statistics(f"{elsewhere[0].study}/{elsewhere[0].series}")
 
 
+@pytest.mark.slow
 def test_images_that_are_not_in_the_archive(archive, series):
     place = saved(archive, series)
     archive.remove(series)
@@ -188,6 +192,7 @@ def test_numbers_as_a_report_that_others_read(archive, tmp_path, kind):
     )
 
 
+@pytest.mark.slow
 def test_a_report_of_numbers_needs_the_segments_that_were_measured(archive, series):
     structures, segments = saved(archive, series, "STRUCTURES"), saved(archive, series)
     with pytest.raises(GeometryError, match="save the segments as one first"):

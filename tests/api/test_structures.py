@@ -51,6 +51,7 @@ def read(archive: Archive, tmp_path: Path, dataset: Dataset, *series: list[Made]
     return found.source_series, [one.mask.count for one in found.segments]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("counts", "due"), [((1, 2), [0, 50]), ((2, 1), [50, 0])])
 @pytest.mark.parametrize("turned", [False, True])
 def test_regions_are_read_onto_the_series_that_most_were_drawn_on(
@@ -64,6 +65,7 @@ def test_regions_are_read_onto_the_series_that_most_were_drawn_on(
     assert (series, found) == ((ct if due[0] else mr)[0].series, due)
 
 
+@pytest.mark.slow
 def test_images_are_found_by_the_contours_where_no_series_is_named(archive: Archive, tmp_path: Path) -> None:
     ct, mr = scans()
     dataset = on(drawn(ct, 1, 2), {0: ct[0], 1: mr[0]})
@@ -71,6 +73,7 @@ def test_images_are_found_by_the_contours_where_no_series_is_named(archive: Arch
     assert read(archive, tmp_path, dataset, ct, mr) == (mr[0].series, [0, 50])
 
 
+@pytest.mark.slow
 def test_a_structure_set_that_names_no_images_is_refused_as_one(archive: Archive, tmp_path: Path) -> None:
     ct, _ = scans()
     dataset = drawn(ct, 1)

@@ -141,6 +141,7 @@ def test_what_cannot_be_used_is_a_sentence_and_not_stored(archive, series, decla
     assert segmentations(archive, series) == 0
 
 
+@pytest.mark.slow
 def test_output_is_bounded(archive, series, declare):
     declare("large", "max_output = 30_000_000")
     with pytest.raises(ToolError, match="wrote more than 30,000,000 bytes and was ended"):
@@ -148,6 +149,7 @@ def test_output_is_bounded(archive, series, declare):
     assert segmentations(archive, series) == 0
 
 
+@pytest.mark.slow
 def test_a_missing_program_is_named(archive, series, settings):
     text = '[labels]\n1 = "Liver"\n'
     command = 'name = "grey"\ncommand = ["no-such-program", "{input}", "{output}"]\n'
@@ -164,6 +166,7 @@ def gone(pid: int) -> bool:
     return state == "Z"  # ended, and its new parent has not looked yet
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["time-out", "cancelled", "closed"])
 def test_a_tool_that_hangs_is_ended_with_what_it_started(
     archive, series, declare, settings, tmp_path, monkeypatch, how

@@ -105,6 +105,7 @@ def keys() -> Iterator[tuple[str, str, str]]:
                     yield level, keyword, value.upper() if vr == "CS" else value
 
 
+@pytest.mark.slow
 def test_what_nothing_matches_is_found_out_without_reading_a_table(
     archive: Archive, scans: list[str]
 ) -> None:

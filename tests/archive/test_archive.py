@@ -8,6 +8,7 @@ import tracemalloc
 import zipfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,9 @@ from pathlib import Path
 import pytest
 from pydicom.uid import generate_uid
 
-from dicomdock.archive import Archive, adoption
+from dicomdock.archive import Archive, adoption, eviction
+from dicomdock.archive.index.connection import Connection
+from dicomdock.archive.index.engine import Index
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import text, texts, value
 from dicomdock.dicom.query import Query
@@ -148,6 +151,7 @@ def test_the_same_instance_uid_in_two_series_is_kept_twice(archive: Archive) -> 
     assert len(archive.instances(Resource(one.study))) == 2
 
 
+@pytest.mark.slow
 def test_counts_and_modalities_follow_what_comes_and_goes(archive: Archive) -> None:
     study = generate_uid()
     ct, mr = ct_series(3, StudyInstanceUID=study), mr_series(2, StudyInstanceUID=study)
@@ -292,6 +296,7 @@ def test_a_uid_never_becomes_a_path(archive: Archive, uid: str) -> None:
         assert archive.present(result.resource) == {result.resource.instance}
 
 
+@pytest.mark.slow
 def test_pins_sending_and_eviction(archive: Archive) -> None:
     pulled, pinned, own, imported = (ct_series(2) for _ in range(4))
     add(archive, *pulled, *pinned, origin="pacs")
@@ -312,6 +317,30 @@ def test_pins_sending_and_eviction(archive: Archive) -> None:
     assert found(archive, "studies") == [own[0].study]
     assert {finding.status for finding in archive.verify()} == {"intact"}
     assert archive.retention.evict().removed == ()
+
+
+@pytest.mark.slow
+def test_eviction_reads_the_instances_of_no_more_series_than_it_removes(
+    archive: Archive, archive_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(6):
+        add(archive, *ct_series(2), origin="pacs")
+    asked: list[str] = []
+    executed = Connection._executed
+
+    def seen(self, statement, values):
+        asked.append(statement)
+        return executed(self, statement, values)
+
+    monkeypatch.setattr(Connection, "_executed", seen)
+    report = archive.retention.evict(archive.summary().bytes - 1)
+    assert len(report.removed) == 1
+    assert asked.count(eviction._STILL) == 1
+    if archive_settings.database:
+        index = Index(archive_settings.database, archive_settings.archive)
+        with closing(index), index.reading() as connection:
+            plan = connection.column(f"EXPLAIN {eviction._NEXT}", -1.0, 0, eviction.AT_ONCE)
+        assert not any("Anti Join" in line for line in plan), plan  # with all instances of the archive
 
 
 def test_only_the_instance_that_was_sent_is_noted(archive: Archive) -> None:
@@ -389,6 +418,7 @@ def test_verify_finds_changed_missing_and_unknown_files(archive: Archive) -> Non
     assert [b"".join(p.chunks()) for p in archive.retrieve(series[3].resource)] == [series[3].data]
 
 
+@pytest.mark.slow
 def test_what_changes_while_it_is_verified_is_not_called_damaged(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -549,9 +579,8 @@ def test_a_later_version_is_not_touched(archive_settings: Settings) -> None:
         Archive.open(archive_settings)
 
 
+@pytest.mark.slow
 def test_a_lock_held_too_long_is_reported(archive_settings: Settings) -> None:
-    from dicomdock.archive.index.engine import Index
-
     with Archive.open(archive_settings) as archive:
         impatient = Index(archive_settings.database, archive_settings.archive, lock_timeout=0.2)
         with archive._index.writing(), pytest.raises(ArchiveLocked), impatient.writing():
@@ -559,11 +588,11 @@ def test_a_lock_held_too_long_is_reported(archive_settings: Settings) -> None:
         impatient.close()
 
 
+@pytest.mark.slow
 def test_an_index_that_is_locked_is_reported_before_everything_has_come(
     archive_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from dicomdock.archive import writer
-    from dicomdock.archive.index.engine import Index
     from dicomdock.archive.storage.files import Files
 
     monkeypatch.setattr(writer, "GROUP_FILES", 1)
@@ -586,6 +615,7 @@ def test_an_index_that_is_locked_is_reported_before_everything_has_come(
             assert add(archive, *series) == ["stored"] * len(series)
 
 
+@pytest.mark.slow
 def test_what_arrives_slowly_is_seen_while_more_is_awaited(archive_settings: Settings) -> None:
     (one,) = ct_series(1)
     with Archive.open(archive_settings) as archive, archive.writer() as adding:

@@ -108,6 +108,7 @@ def test_a_zip_file_holds_the_same(filled, tmp_path: Path) -> None:
         list(archive.export([Resource("1.2.3")], tmp_path / "no.zip", zip=True))
 
 
+@pytest.mark.slow
 @given(st.text(max_size=300))
 def test_a_clean_name_is_one_name_on_every_system(text: str) -> None:
     name = clean_name(text)

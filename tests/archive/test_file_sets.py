@@ -56,6 +56,7 @@ def on_disk(dicomdir: Path) -> set[Path]:
     return {path for path in dicomdir.parent.rglob("*") if path.is_file() and path != dicomdir}
 
 
+@pytest.mark.slow
 def test_a_directory_that_is_cut_off_is_refused_at_every_length(dicomdir: Path) -> None:
     """The files that are still named come first; nobody takes them for all."""
     whole = dicomdir.read_bytes()
@@ -67,11 +68,13 @@ def test_a_directory_that_is_cut_off_is_refused_at_every_length(dicomdir: Path) 
         assert set(files) <= on_disk(dicomdir)
 
 
+@pytest.mark.slow
 def test_names_may_be_joined(dicomdir: Path) -> None:
     rename(dicomdir, lambda names: ["/".join(names)])
     assert (set(found(dicomdir)[0]), found(dicomdir)[1]) == (on_disk(dicomdir), "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [["..", "in", "A"], ["../in/A"], ["/etc/passwd"], ["A", "", "B"]])
 def test_a_name_that_leads_out_of_the_medium_is_not_followed(dicomdir: Path, names: list[str]) -> None:
     changes = iter([names])
@@ -82,6 +85,7 @@ def test_a_name_that_leads_out_of_the_medium_is_not_followed(dicomdir: Path, nam
     assert repr("/".join(names)) in reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [";1", ".", ".;1"])
 def test_names_of_a_raw_iso_9660_medium(dicomdir: Path, ending: str) -> None:
     """A CD that is copied without its extensions shows a dot and the version behind each name."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import tracemalloc
 from pathlib import Path
 
+import pytest
+
 from dicomdock.archive.import_progress import ImportTally
 from dicomdock.archive.walk import Failure
 
@@ -21,6 +23,7 @@ def test_a_step_shows_its_moment_and_the_report_everything() -> None:
     assert tally.report().failed == tuple(steps[-1].failed)
 
 
+@pytest.mark.slow
 def test_a_step_of_a_long_import_costs_what_the_first_does() -> None:
     tally = ImportTally()
     for number in range(30_000):

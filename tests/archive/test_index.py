@@ -6,7 +6,7 @@ import sqlite3
 import tarfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -45,6 +45,13 @@ def tables_of(database: Path) -> dict[str, object]:
         connection.close()
 
 
+def test_postgresql_compiles_no_statement(new_database: Callable[[], str], settings: Settings) -> None:
+    index = Index(new_database(), settings.archive)
+    with closing(index), index.reading() as connection:
+        assert connection.column("SHOW jit") == ["off"]
+
+
+@pytest.mark.slow
 def test_a_new_archive_has_the_tables_of_one_that_version_0_1_made(
     settings: Settings, tmp_path: Path
 ) -> None:

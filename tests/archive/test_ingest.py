@@ -36,6 +36,7 @@ def report(archive: Archive, *paths: Path):
     return last
 
 
+@pytest.mark.slow
 def test_every_file_of_pydicom_is_stored_or_named(archive: Archive) -> None:
     folder = Path(pydicom.data.__file__).parent
     told = report(archive, folder)
@@ -57,6 +58,7 @@ def test_every_file_of_pydicom_is_stored_or_named(archive: Archive) -> None:
     assert (again.stored, again.identical) == (0, told.stored + told.identical)
 
 
+@pytest.mark.slow
 def test_real_data_come_in(archive: Archive) -> None:
     zoo = shared_data("zoo")
     told = report(archive, zoo)
@@ -140,6 +142,7 @@ def test_a_path_that_is_not_there(archive: Archive, tmp_path: Path) -> None:
         list(archive.import_paths([tmp_path / "nowhere"]))
 
 
+@pytest.mark.slow
 def test_stopping_keeps_what_was_stored(archive: Archive, tmp_path: Path) -> None:
     series = ct_series(80)
     write(tmp_path / "in", series)
@@ -244,6 +247,7 @@ def test_of_several_accession_numbers_and_patients_each_combination_is_found(
     assert found(archive, "studies", AccessionNumber="A1") == found(archive, "studies", PatientID="P") == []
 
 
+@pytest.mark.slow
 def test_a_corrected_patient_is_found_and_the_wrong_one_is_not(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -345,6 +349,7 @@ def test_packed_files_are_unpacked_wherever_they_lie(archive: Archive, tmp_path:
     assert "cut off" in failure.reason
 
 
+@pytest.mark.slow
 def test_what_holds_files_and_is_not_read_is_named(archive: Archive, tmp_path: Path) -> None:
     (made,) = ct_series(1)
     tar = io.BytesIO()
@@ -441,6 +446,7 @@ def test_hostile_zip_files_are_refused_and_the_rest_goes_on(archive: Archive, tm
     assert not [*tmp_path.parent.rglob("slipped*")]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Implicitly cleaning up")  # pydicom's FileSet cannot be closed
 def test_what_a_dicomdir_in_a_zip_file_names_and_is_not_there_is_reported(
     archive: Archive, tmp_path: Path
@@ -466,6 +472,7 @@ def test_what_a_dicomdir_in_a_zip_file_names_and_is_not_there_is_reported(
     assert "it is not there" in failure.reason
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Implicitly cleaning up")  # pydicom's FileSet cannot be closed
 def test_a_dicomdir_stands_for_the_files_that_it_names(archive: Archive, tmp_path: Path) -> None:
     series = ct_series(3)

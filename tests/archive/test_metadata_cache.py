@@ -72,6 +72,7 @@ def test_a_damaged_cache_is_begun_anew(archive, archive_settings, read):
     assert len(read) == 1
 
 
+@pytest.mark.slow
 def test_it_stays_below_its_limit(tmp_path):
     cache = MetadataCache(tmp_path, limit=200_000)
     for number in range(0, 3000, 100):

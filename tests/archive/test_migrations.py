@@ -89,6 +89,7 @@ def indexes(index: Index) -> set[str]:
         return set(connection.column("SELECT indexname FROM pg_indexes WHERE schemaname = 'public'"))
 
 
+@pytest.mark.slow
 def test_indexes_are_built_one_by_one_so_that_others_can_write_meanwhile(
     index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +114,7 @@ def test_indexes_are_built_one_by_one_so_that_others_can_write_meanwhile(
     assert len(indexes(index)) > len(bare) + 40
 
 
+@pytest.mark.slow
 def test_indexes_that_an_ended_process_left_half_built_are_completed(
     index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,6 +141,7 @@ def test_indexes_that_an_ended_process_left_half_built_are_completed(
     assert indexes(index) == all_of_them
 
 
+@pytest.mark.slow
 def test_the_rows_of_an_earlier_archive_are_counted(index: Index) -> None:
     migrate(index)
     of_version_3(index)
@@ -151,6 +154,7 @@ def test_the_rows_of_an_earlier_archive_are_counted(index: Index) -> None:
         assert connection.all("SELECT * FROM study_count") == [("20010101", 2)]
 
 
+@pytest.mark.slow
 def test_a_step_that_fails_leaves_nothing(index: Index) -> None:
     migrate(index)
     with pytest.raises(ArchiveError):
@@ -160,6 +164,7 @@ def test_a_step_that_fails_leaves_nothing(index: Index) -> None:
         assert not connection.has_table("half")
 
 
+@pytest.mark.slow
 def test_the_preparation_of_a_large_archive_is_reported(
     settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

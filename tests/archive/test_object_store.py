@@ -62,6 +62,7 @@ def test_what_is_imported_is_in_the_bucket_and_comes_back(
         assert Counter(one.status for one in archive.verify()) == {"intact": 2}
 
 
+@pytest.mark.slow
 def test_a_removed_instance_can_come_again(stored_settings: Settings, bucket: S3) -> None:
     (one,) = ct_series(1)
     with Archive.open(stored_settings) as archive:

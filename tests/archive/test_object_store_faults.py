@@ -49,11 +49,13 @@ def empty_cache(settings: Settings) -> None:
         copy.unlink()
 
 
+@pytest.mark.slow
 def test_a_bucket_that_is_not_there(settings: Settings, bucket: S3) -> None:
     with pytest.raises(ArchiveError, match=r"there is no bucket s3://other-bucket\."):
         Archive.open(replace(settings, object_store="s3://other-bucket/prefix"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", ["SignatureDoesNotMatch", "AccessDenied", "InvalidAccessKeyId"])
 def test_credentials_that_are_refused(
     one_store: Settings, faulty: Faulty, code: str, caplog: pytest.LogCaptureFixture
@@ -71,6 +73,7 @@ def test_credentials_that_are_refused(
         assert os.environ["AWS_SECRET_ACCESS_KEY"] not in text
 
 
+@pytest.mark.slow
 def test_no_credentials(one_store: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
@@ -90,6 +93,7 @@ def test_no_credentials(one_store: Settings, monkeypatch: pytest.MonkeyPatch, tm
         Archive.open(replace(one_store, archive=tmp_path / "new"))
 
 
+@pytest.mark.slow
 def test_a_store_that_is_busy_is_asked_again(one_store: Settings, faulty: Faulty) -> None:
     series = ct_series(6)
     with Archive.open(one_store) as archive:
@@ -103,6 +107,7 @@ def test_a_store_that_is_busy_is_asked_again(one_store: Settings, faulty: Faulty
         assert Counter(one.status for one in archive.verify()) == {"intact": 6}
 
 
+@pytest.mark.slow
 def test_a_store_that_stays_busy(
     one_store: Settings, faulty: Faulty, bucket: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +126,7 @@ def test_a_store_that_stays_busy(
         assert archive.summary().instances == 4
 
 
+@pytest.mark.slow
 def test_what_cannot_be_deleted_now_is_deleted_later(
     one_store: Settings, faulty: Faulty, bucket: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +146,7 @@ def test_what_cannot_be_deleted_now_is_deleted_later(
         assert Counter(one.status for one in archive.verify()) == {"intact": 2}
 
 
+@pytest.mark.slow
 def test_a_store_that_cannot_be_reached(
     one_store: Settings, faulty: Faulty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +156,7 @@ def test_a_store_that_cannot_be_reached(
         Archive.open(one_store)
 
 
+@pytest.mark.slow
 def test_objects_that_vanished_or_changed(one_store: Settings, bucket: S3, tmp_path: Path) -> None:
     series = ct_series(4)
     study = Resource(series[0].study)
@@ -184,6 +192,7 @@ def test_objects_that_vanished_or_changed(one_store: Settings, bucket: S3, tmp_p
         assert Counter(one.status for one in archive.verify()) == {"intact": 4, "stray": 1}
 
 
+@pytest.mark.slow
 def test_the_cache_is_bounded(one_store: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dicomdock.archive.storage.object_cache.IN_USE", 0.0)
     monkeypatch.setattr(object_store, "AHEAD", 0)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from dicomdock.archive import Archive
-from dicomdock.archive.index import offsets
+from dicomdock.archive.index import access, offsets
 from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.schema import instance, series, study
@@ -57,6 +57,7 @@ def found(archive: Archive, query: Query) -> list[str]:
     return [text(one.attributes, UIDS[query.level]) for page in archive.search(query) for one in page.matches]
 
 
+@pytest.mark.slow
 def test_an_offset_passes_over_as_many_whatever_was_removed_and_changed(
     index: Index, archive_settings: Settings
 ) -> None:
@@ -76,6 +77,30 @@ def test_an_offset_passes_over_as_many_whatever_was_removed_and_changed(
                 assert found(archive, Query(level, offset=offset, limit=3)) == everything[offset : offset + 3]
 
 
+DAYS = ("20050101-20101231", "-20101231", "20050101-", "20050101", "19000101-19991231", "20050102-20060101")
+
+
+@pytest.mark.slow
+def test_an_offset_within_days_passes_over_as_many(
+    index: Index, archive_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "FEW", 5)  # so that they are read in the order of the answer
+    with Archive.open(archive_settings) as archive:
+        pages = archive.search(Query("studies"))
+        dated = [
+            one.attributes for page in pages for one in page.matches if text(one.attributes, "StudyDate")
+        ]
+        for days in DAYS:
+            first, _, last = days.partition("-") if "-" in days else (days, "", days)
+            within = [one for one in dated if first <= text(one, "StudyDate") <= (last or "9")]
+            everything = [text(one, "StudyInstanceUID") for one in within]
+            for offset in (1, 13, 50, len(everything), 1000):
+                asked = Query("studies", {"StudyDate": days}, offset=offset)
+                assert found(archive, asked) == everything[offset:]
+                assert found(archive, replace(asked, limit=3)) == everything[offset : offset + 3]
+
+
+@pytest.mark.slow
 def test_what_is_stored_and_removed_is_counted(archive: Archive) -> None:
     for slices in (3, 4):
         made = ct_series(slices)
@@ -90,6 +115,7 @@ def test_what_is_stored_and_removed_is_counted(archive: Archive) -> None:
             assert found(archive, Query(level, offset=offset)) == everything[offset:]
 
 
+@pytest.mark.slow
 def test_a_transaction_that_is_rolled_back_counts_nothing(index: Index, archive_settings: Settings) -> None:
     with pytest.raises(KeyboardInterrupt), index.writing() as connection:
         put(connection, STUDIES)
@@ -99,10 +125,14 @@ def test_a_transaction_that_is_rolled_back_counts_nothing(index: Index, archive_
             assert not found(archive, Query(level, offset=STUDIES))
 
 
-@pytest.mark.parametrize("level", UIDS)
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "query", [*map(Query, UIDS), Query("studies", {"StudyDate": "19000101-20991231"})], ids=str
+)
 def test_few_rows_are_passed_over_one_by_one(
-    index: Index, archive_settings: Settings, level: str, monkeypatch: pytest.MonkeyPatch
+    index: Index, archive_settings: Settings, query: Query, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(access, "FEW", 5)
     passed: list[int] = []
     executed = Connection._executed
 
@@ -113,8 +143,8 @@ def test_few_rows_are_passed_over_one_by_one(
 
     monkeypatch.setattr(Connection, "_executed", looking)
     with Archive.open(archive_settings) as archive:
-        for offset in range(1, STUDIES, 11):
-            assert found(archive, Query(level, offset=offset, limit=1))
+        for offset in range(1, STUDIES // 7 * 6, 11):
+            assert found(archive, replace(query, offset=offset, limit=1))
     assert passed
     # Of a part of ids, or of the studies without a date.
-    assert max(passed) < (16 if level != "studies" else STUDIES // 7 + 1)
+    assert max(passed) < (16 if query.level != "studies" else STUDIES // 7 + 1)

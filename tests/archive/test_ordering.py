@@ -75,6 +75,7 @@ ORDERS = st.lists(st.sampled_from(KEYS), min_size=1, max_size=3, unique=True).fl
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("large", [False, True])
 def test_every_match_comes_once_and_in_the_order_asked_for(
     filled: Archive, monkeypatch: pytest.MonkeyPatch, large: bool
@@ -102,6 +103,7 @@ def test_every_match_comes_once_and_in_the_order_asked_for(
     check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("few", [access.FEW, 0])
 def test_series_and_instances_are_sorted_by_what_is_of_their_study_too(
     filled: Archive, monkeypatch: pytest.MonkeyPatch, few: int
@@ -118,6 +120,7 @@ def test_series_and_instances_are_sorted_by_what_is_of_their_study_too(
         assert sorted_by(found, ("-PatientID", "StudyDescription"))
 
 
+@pytest.mark.slow
 def test_an_order_that_the_index_does_not_have_is_named(filled: Archive):
     first = next(filled.search(Query(order=("SeriesNumber", "-PatientID", "Manufacturer"))))
     assert [warning.split()[0] for warning in first.warnings] == ["SeriesNumber", "Manufacturer"]

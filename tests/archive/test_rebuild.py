@@ -114,6 +114,7 @@ def lose_log(settings: Settings) -> None:
 HARMS = [delete, truncate, empty, overwrite, drop, lose_log]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", HARMS)
 def test_everything_is_there_again(
     settings: Settings,
@@ -147,6 +148,7 @@ def damage_inside(settings: Settings) -> None:
         file.write(b"\xff" * page)
 
 
+@pytest.mark.slow
 def test_damage_inside_is_found_when_it_is_read(
     settings: Settings, full: dict[str, tuple[object, ...]]
 ) -> None:
@@ -157,6 +159,7 @@ def test_damage_inside_is_found_when_it_is_read(
         assert facts(archive) == full
 
 
+@pytest.mark.slow
 def test_an_index_that_goes_while_it_is_open_is_rebuilt(
     settings: Settings, full: dict[str, tuple[object, ...]]
 ) -> None:
@@ -165,6 +168,7 @@ def test_an_index_that_goes_while_it_is_open_is_rebuilt(
         assert facts(archive) == full
 
 
+@pytest.mark.slow
 def test_files_that_are_damaged_or_gone_are_not_taken_for_what_was_stored(
     settings: Settings, full: dict[str, tuple[object, ...]], tmp_path: Path
 ) -> None:
@@ -204,6 +208,7 @@ def _query(resource: Resource):  # type: ignore[no-untyped-def]
     return Query("instances", uids)
 
 
+@pytest.mark.slow
 def test_a_journal_that_is_torn_or_damaged_costs_only_its_own_lines(
     settings: Settings, full: dict[str, tuple[object, ...]]
 ) -> None:
@@ -224,6 +229,7 @@ def test_a_journal_that_is_torn_or_damaged_costs_only_its_own_lines(
         assert {pair for pair in origins.values() if pair[0] != pair[1]} == {("", "pacs")}
 
 
+@pytest.mark.slow
 def test_a_journal_of_a_later_version_is_not_misread(
     settings: Settings, full: dict[str, tuple[object, ...]]
 ) -> None:
@@ -236,6 +242,7 @@ def test_a_journal_of_a_later_version_is_not_misread(
         Archive.open(settings)
 
 
+@pytest.mark.slow
 def test_a_journal_that_has_grown_is_compacted(
     settings: Settings, full: dict[str, tuple[object, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,6 +264,7 @@ def test_a_journal_that_has_grown_is_compacted(
         assert facts(archive) == full
 
 
+@pytest.mark.slow
 def test_an_archive_without_a_journal_gets_one(
     settings: Settings, full: dict[str, tuple[object, ...]]
 ) -> None:
@@ -268,6 +276,7 @@ def test_an_archive_without_a_journal_gets_one(
         assert facts(archive) == full
 
 
+@pytest.mark.slow
 def test_two_that_find_it_damaged_rebuild_it_once(
     settings: Settings, full: dict[str, tuple[object, ...]]
 ) -> None:
@@ -287,6 +296,7 @@ def test_two_that_find_it_damaged_rebuild_it_once(
     assert len([*settings.archive.glob("index-damaged-*.sqlite")]) == 1
 
 
+@pytest.mark.slow
 def test_one_that_is_opened_while_another_rebuilds_it_sees_all(
     settings: Settings, full: dict[str, tuple[object, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -306,6 +316,7 @@ def test_one_that_is_opened_while_another_rebuilds_it_sees_all(
         assert facts(archive) == full
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "moment",
     ["rebuild: announced", "rebuild: moved aside", "rebuild: tables made", "rebuild: some adopted"],
@@ -335,6 +346,7 @@ def test_one_that_reads_while_another_rebuilds_it_waits_and_sees_all(
     assert len([*settings.archive.glob("index-damaged-*.sqlite")]) == 1
 
 
+@pytest.mark.slow
 def test_a_writer_whose_index_was_rebuilt_meanwhile_loses_nothing(settings: Settings, tmp_path: Path) -> None:
     first, later = ct_series(2), ct_series(3)
     with Archive.open(settings) as archive:
@@ -363,6 +375,7 @@ def test_a_writer_whose_index_was_rebuilt_meanwhile_loses_nothing(settings: Sett
         assert {finding.status for finding in archive.verify()} == {"intact"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("below", ["files", ""])
 def test_files_that_are_gone_with_their_disk_are_an_error(
     settings: Settings, full: dict[str, tuple[object, ...]], below: str
@@ -418,6 +431,7 @@ def other_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_files_on_another_disk(settings: Settings, tmp_path: Path, other_disk: Path) -> None:
     made: list[Made] = ct_series(5)
     try:

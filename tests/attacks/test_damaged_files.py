@@ -148,6 +148,7 @@ def test_the_rest_goes_on_and_an_import_mends(
         assert archive.instances(made[1].resource)[0].origin == "pacs"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [series_is_a_file, study_leads_nowhere])
 def test_what_lies_in_the_way_of_a_folder_is_set_aside(
     settings: Settings, made: list[Made], tmp_path: Path, run: Run, damage: Damage
@@ -188,6 +189,7 @@ def in_bucket(bucket: S3, tmp_path: Path) -> Iterator[Settings]:
     )
 
 
+@pytest.mark.slow
 def test_a_damaged_copy_of_an_object_is_downloaded_again(
     in_bucket: Settings, made: list[Made], tmp_path: Path
 ) -> None:

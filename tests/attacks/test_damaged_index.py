@@ -132,6 +132,7 @@ def test_a_disk_that_is_not_mounted_any_more_is_an_error_for_every_command(
     assert dicomdock(full_home, "verify").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_home_that_never_had_an_archive_is_no_error(tmp_path: Path) -> None:
     for _ in range(2):
         ran = dicomdock(tmp_path / "new", "list")

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from unittest.mock import MagicMock, Mock
 
+import pytest
+
 from dicomdock.dicom import json_model, json_text
 from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.query import Query
@@ -83,6 +85,7 @@ def test_a_loop_that_is_held_is_noticed() -> None:
     assert asyncio.run(turns_during(holds())) == 0
 
 
+@pytest.mark.slow
 def test_another_thread_has_its_turns_while_an_answer_is_decoded(monkeypatch: Any) -> None:
     body = json.dumps([match(number).attributes for number in range(2 * STUDIES)]).encode()
     turns, during = 0, list[int]()
@@ -112,6 +115,7 @@ def test_another_thread_has_its_turns_while_an_answer_is_decoded(monkeypatch: An
     assert gc.get_threshold() == thresholds
 
 
+@pytest.mark.slow
 def test_rows_are_written_a_few_at_a_time() -> None:
     sizes: list[int] = []
     grid = Mock()
@@ -156,6 +160,7 @@ def test_rows_of_an_earlier_search_end_with_it() -> None:
     assert 0 < len(shown) < STUDIES
 
 
+@pytest.mark.slow
 def test_what_was_found_is_made_when_it_is_asked_for(monkeypatch: Any) -> None:
     finder = Mock()
     listing = Listing(finder, {}, ["local"])
@@ -222,6 +227,7 @@ def test_the_newest_state_of_many_files_ends_what_is_written_of_an_older_one() -
     assert STUDIES <= sum(sizes) < 1.5 * STUDIES
 
 
+@pytest.mark.slow
 def test_many_files_that_were_dropped_are_written_a_few_at_a_time(monkeypatch: Any) -> None:
     sizes: list[int] = []
     files = [dropped(number) for number in range(STUDIES)]

@@ -45,6 +45,7 @@ FORMS = {
 }
 
 
+@pytest.mark.slow
 @given(
     SECRETS,
     st.sampled_from(sorted(FORMS)),
@@ -64,6 +65,7 @@ def test_no_form_of_a_secret_is_left(secret, form, before, after):
 WHOLE = ("raw", "percent", "form", "json", "json, slashes", "html", "base64", "base64 within")
 
 
+@pytest.mark.slow
 @given(LONG_SECRETS, st.sampled_from(WHOLE), st.binary(max_size=40), st.binary(max_size=40))
 def test_an_answer_that_holds_a_long_secret_is_known(secret, form, before, after):
     assert Redactor([secret]).is_repeated_in(before + FORMS[form](secret).encode() + after)
@@ -81,6 +83,7 @@ def test_data_keep_words_that_a_password_is_too(quick):
             assert read_json(http.request("GET", "/studies"), "the search") == [match]
 
 
+@pytest.mark.slow
 @given(st.text(max_size=60), SECRETS)
 def test_what_is_not_a_secret_stays(text, secret):
     assume(not any(secret[:3] in written for written in (text,)))
@@ -155,6 +158,7 @@ def test_an_error_raised_while_an_answer_is_read_repeats_no_login(quick):
     assert "***" in str(caught.value)
 
 
+@pytest.mark.slow
 @effort(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     password=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=24),

@@ -68,6 +68,7 @@ async def _watched(work) -> float:
     return heart.longest
 
 
+@pytest.mark.slow
 def test_a_loop_that_is_held_is_noticed():
     async def holds() -> None:
         begun = time.thread_time()

@@ -181,6 +181,7 @@ PATHS = [
 ]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(
     st.sampled_from(PATHS),

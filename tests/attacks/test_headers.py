@@ -30,6 +30,7 @@ def quick(settings):
     return replace(settings, connect_timeout=10.0, read_timeout=30.0, retries=0)
 
 
+@pytest.mark.slow
 @effort(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=FOREIGN, place=st.sampled_from(["accept", "header", "part"]))
 @example(text="1.2\r\nX-Evil: 1", place="accept")

@@ -40,6 +40,7 @@ PLANT_KEY = """planted => new Promise((done) => {
 PATHS = ("/", "/servers", "/index.html", "/__dicomdock")
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.text(st.characters(codec="latin-1", exclude_characters=";")), max_size=5),
     st.lists(st.text(st.characters(codec="latin-1", exclude_characters=";")), max_size=5),

@@ -106,6 +106,7 @@ COMMANDS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mask", [0, 0o022])
 def test_nothing_that_commands_leave_is_open_to_others(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mask: int

@@ -47,6 +47,7 @@ def dock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDock]:
         yield started
 
 
+@pytest.mark.slow
 @linux
 def test_a_connection_of_another_user_is_closed_before_it_is_read(dock: RunningDock) -> None:
     argv = [*CURL, "-H", "Accept: text/html", f"{dock.url}/"]

@@ -48,6 +48,7 @@ def zipped(path: Path, packed: bytes, method: int, size: int, checksum: int) -> 
     return path
 
 
+@pytest.mark.slow
 def test_a_member_is_unpacked_piece_by_piece(tmp_path):
     """zipfile unpacks all that it has read of a bzip2 member at once: gigabytes of a few bytes."""
     block = bytes(1 << 20)
@@ -167,6 +168,7 @@ def test_names_that_no_system_has_hide_no_other_file(settings, tmp_path):
         list(named_by(tmp_path / "DICOMDIR"))
 
 
+@pytest.mark.slow
 def test_a_dicomdir_in_a_zip_file_is_not_read_without_end(settings, tmp_path, monkeypatch):
     """250 kB became a DICOMDIR of 250 MB of zeros, which took minutes; now it is read up to a length."""
     image, head = ct_series(1)[0], dicomdir([b"A"])
@@ -225,6 +227,7 @@ def test_a_dicomdir_leads_through_no_link_out_of_its_folder(settings, tmp_path):
         assert [one.resource for one in archive.instances(inside.resource.parent)] == [inside.resource]
 
 
+@pytest.mark.slow
 def test_a_table_is_refused_that_becomes_far_larger_than_its_file(tmp_path, monkeypatch):
     """25 kB became 6 GB."""
     monkeypatch.setattr(table, "MOST_BYTES", 1 << 20)

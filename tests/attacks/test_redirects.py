@@ -193,6 +193,7 @@ PIECES = [
 ]
 
 
+@pytest.mark.slow
 @effort(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     form=st.lists(st.sampled_from(PIECES), min_size=1, max_size=8).map("".join),

@@ -106,6 +106,7 @@ def test_an_endless_head_ends_the_connection(serving: Serving, head: bytes, bloc
     assert serving.ask().endswith(b"answered")
 
 
+@pytest.mark.slow
 def test_requests_that_pile_up_are_not_held(serving: Serving):
     """20 MB of them took 800 MB."""
     serving.release.clear()

@@ -51,6 +51,7 @@ def rows(path: str) -> list[dict[str, object]]:
     return pyarrow.parquet.read_table(path).to_pylist()
 
 
+@pytest.mark.slow
 def test_a_cohort_is_what_a_search_finds_and_its_series_come_here(run, hospital, settings, tmp_path):
     made = run("cohort", "make", "chest", "--server", "hospital", "PatientID=P1", "--json")
     assert made.code == 0, made.err
@@ -92,6 +93,7 @@ def test_a_cohort_is_what_a_search_finds_and_its_series_come_here(run, hospital,
     assert run("cohort", "list").out.split() == ["chest"]
 
 
+@pytest.mark.slow
 def test_a_list_of_uids_with_faults_loses_only_the_faulty_rows(run, hospital, tmp_path):
     listed = tmp_path / "listed.csv"
     listed.write_text(
@@ -119,6 +121,7 @@ def test_a_list_of_uids_with_faults_loses_only_the_faulty_rows(run, hospital, tm
     assert "hospital" in failure["reason"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [(None, "cannot be read"), ("a,b\n1,2\n", "no column StudyInstanceUID"), ("", "has no rows")],
@@ -135,6 +138,7 @@ def test_a_file_that_is_not_a_list_makes_no_cohort(run, hospital, tmp_path, cont
     assert run("cohort", "make", "../up", "PatientID=P1").code == 2
 
 
+@pytest.mark.slow
 def test_a_server_that_refuses_the_login_is_asked_once_and_the_others_go_on(run, hospital, tmp_path):
     with answering(lambda _request: Answer(401)) as closed:
         run("server", "add", "closed", f"{closed.url}/dicom-web")
@@ -156,6 +160,7 @@ def test_a_server_that_refuses_the_login_is_asked_once_and_the_others_go_on(run,
         }
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_a_pull_with_all_that_is_left_still_to_do(run, hospital, home):
     run("cohort", "make", "chest", "--server", "hospital", "PatientID=P*")
     settings = home / "dicomdock" / "config" / "settings.toml"

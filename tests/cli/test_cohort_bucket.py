@@ -102,6 +102,7 @@ def test_its_series_are_found_by_their_heads_and_come_whole(
             assert stored == {one.instance: one.data for one in instances}
 
 
+@pytest.mark.slow
 def test_a_bucket_that_cannot_be_used_is_a_sentence(
     run: Run, bucket: S3, counted: Faulty, monkeypatch: pytest.MonkeyPatch
 ) -> None:

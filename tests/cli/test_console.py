@@ -100,6 +100,7 @@ def test_the_contract_names_every_command():
     assert wanted <= set(ALL)
 
 
+@pytest.mark.slow
 def test_a_shell_is_taught_the_commands(process, monkeypatch):
     monkeypatch.setenv("_DICOMDOCK_COMPLETE", "complete_bash")
     monkeypatch.setenv("COMP_WORDS", "dicomdock ser")
@@ -109,6 +110,7 @@ def test_a_shell_is_taught_the_commands(process, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_the_version_needs_nothing(process):
     assert process("--version").out.startswith("dicomdock ")
     assert process("--json", "--version").out == process("--version").out
@@ -172,6 +174,7 @@ def test_several_studies_are_removed_on_a_terminal_only_when_that_is_meant(run, 
     assert run("list", "--json").json["matches"] == []
 
 
+@pytest.mark.slow
 def test_yes_removes_several_studies_without_asking(run, tmp_path):
     made = [*ct_series(1), *ct_series(1)]
     for index, one in enumerate(made):

@@ -49,6 +49,7 @@ def test_no_canary_leaves_in_files_nor_in_their_names(run, tmp_path):
         assert [zipped.read(name) for name in zipped.namelist()] == [copy.read_bytes()]
 
 
+@pytest.mark.slow
 def test_copies_of_one_key_belong_together_and_of_another_do_not(run, key, tmp_path):
     first, second = ct_series(1, PatientID="4711")[0], ct_series(1, PatientID="4711", StudyDate="20240305")[0]
     stranger = ct_series(1, PatientID="4712")[0]

@@ -22,6 +22,7 @@ def planned(run, tmp_path):
     return f"{made[0].study}/{dataset.SeriesInstanceUID}", stored.json["resource"]
 
 
+@pytest.mark.slow
 def test_histograms_as_document_lines_and_csv(run, planned, tmp_path):
     dose, structures = planned
     table = tmp_path / "dvh.csv"

@@ -59,6 +59,7 @@ def test_a_certificate_that_nobody_signed(run, tmp_path):
     assert not server.asked
 
 
+@pytest.mark.slow
 def test_a_certificate_that_the_user_trusts(run, tmp_path):
     certificate = own_certificate(tmp_path)
     with answering(lambda _: Answer(body=b"[]", headers=DICOM_JSON), certificate=certificate) as server:
@@ -98,6 +99,7 @@ def test_a_page_instead_of_json(run):
         said(run("search"), 1, "HTML")
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers(run, settings):
     settings.config.mkdir(parents=True)
     (settings.config / "settings.toml").write_text("read_timeout = 0.3\nretries = 0\n")
@@ -174,6 +176,7 @@ def test_an_archive_of_a_later_version(run, settings, tmp_path):
     said(run("list"), 1, "later version")
 
 
+@pytest.mark.slow
 def test_an_archive_that_another_process_holds(run, settings, tmp_path, monkeypatch):
     import sqlite3
 

@@ -76,6 +76,7 @@ def test_out_and_in_again(run, settings, series, tmp_path, form, ending):
     assert run("export", study, tmp_path / "out", "--format", form).code == 2
 
 
+@pytest.mark.slow
 def test_structures_from_the_command_line(run, settings, series, tmp_path):
     path = label_map(tmp_path / "labels.nii.gz", labels())
     made = run("import", path, "--structures-of", series, "--label", "1=liver", "--json")

@@ -20,6 +20,7 @@ def images(run, tmp_path):
     return f"{made[0].study}/{made[0].series}"
 
 
+@pytest.mark.slow
 def test_a_diffusion_series_from_list_to_map(run, images, tmp_path):
     listed = run("multivolume", "list", images)
     assert (listed.code, listed.out.splitlines()[1]) == (0, "2: b-value 1000 s/mm2")
@@ -39,6 +40,7 @@ def test_a_diffusion_series_from_list_to_map(run, images, tmp_path):
     assert run("multivolume", "diffusion", images, "--trace", "1000").code == 0
 
 
+@pytest.mark.slow
 def test_combined_volumes_are_series_of_the_study(run, images):
     for how in ("mean", "maximum", "difference"):
         stored = run("multivolume", "combine", images, how, "--json")
@@ -50,6 +52,7 @@ def test_combined_volumes_are_series_of_the_study(run, images):
     assert (beyond.code, "volumes 1 to 4" in beyond.err) == (2, True)
 
 
+@pytest.mark.slow
 def test_refusals_are_sentences(run, images):
     neither = run("multivolume", "curve", images)
     assert (neither.code, "--segments or --point" in neither.err) == (2, True)

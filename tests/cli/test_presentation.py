@@ -22,6 +22,7 @@ def images(run, tmp_path):
     return [f"{one.study}/{one.series}/{one.instance}" for one in made]
 
 
+@pytest.mark.slow
 def test_key_images_from_writing_to_lost_images(run, images):
     written = run(
         "key-images", "write", *images[:2], "--title", "For Teaching", "--description", "Cyst", "--json"
@@ -41,6 +42,7 @@ def test_key_images_from_writing_to_lost_images(run, images):
     assert (series.code, "is not an instance" in series.err) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_damaged_selection_is_named_and_the_others_listed(run, images, home):
     study = images[0].split("/")[0]
     first, second = (run("key-images", "write", image, "--json").json["resource"] for image in images[:2])
@@ -80,6 +82,7 @@ def test_a_search_for_more_than_the_index_has_names_what_is_damaged(run, images)
     assert images[0] in run(*asked, *field).err
 
 
+@pytest.mark.slow
 def test_a_presentation_state_is_written_and_applied(run, images, tmp_path):
     options = ("--window", "300,201", "--area", "3,2,8,6", "--note", "4,5,Cyst, large")
     written = run("presentation", "write", images[0], *options, "--json")

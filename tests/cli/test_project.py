@@ -136,6 +136,7 @@ def test_images_that_are_elsewhere_are_named_with_the_command_that_brings_them(
     assert (taken.code, taken.err) == (0, f"They are not in the archive yet: dicomdock {how}\n")
 
 
+@pytest.mark.slow
 def test_two_draw_each_series_and_are_compared(run: Run, as_: As, settings: Settings, series: str) -> None:
     people = ("--annotator", "anna", "--annotator", "bert", "--twice", "--segment", "liver")
     assert run("project", "make", "both", "chest", "segment", *people, "--threshold", "2").code == 2

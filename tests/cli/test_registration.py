@@ -25,6 +25,7 @@ def pair(run, tmp_path):
     return [f"{one[0].study}/{one[0].series}" for one in (fixed, moving)]
 
 
+@pytest.mark.slow
 def test_landmarks_register_and_the_registration_is_applied(run, pair, tmp_path):
     points = np.array([[0, 0, 0], [30, 5, 0], [0, 40, 10], [7, 7, 50]], float)
     table = tmp_path / "pairs.csv"
@@ -42,6 +43,7 @@ def test_landmarks_register_and_the_registration_is_applied(run, pair, tmp_path)
     assert back.code == 0, back.err
 
 
+@pytest.mark.slow
 def test_a_shift_by_hand_and_refusals(run, pair, tmp_path):
     assert run("registration", "matrix", *pair, "--shift", "2,-3,4").code == 0
     for options, words in (

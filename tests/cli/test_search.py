@@ -66,6 +66,7 @@ def test_a_selection_of_series_is_pulled(run, studies):
     assert names(run("list", "--json")) == {"Roe^Rita"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [

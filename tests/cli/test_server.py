@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+import pytest
 from tests.builders import ct_series
 from tests.servers.canned import Answer, answering
 
@@ -146,6 +147,7 @@ def test_a_name_is_replaced_only_when_that_is_meant(run):
         assert run("server", "list", "--json").json["servers"][0]["url"] == second
 
 
+@pytest.mark.slow
 def test_an_address_that_answers_nothing_leaves_the_server_of_that_name_alone(run, settings):
     login = ("--user", "a", "--password-stdin")
     with answering(lambda _: EMPTY) as server:

@@ -44,6 +44,7 @@ def test_a_command_alone_has_the_help_that_it_has_in_the_whole_program(words, wh
     assert alone == capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", [("transfers",), ("--json", "--home", "list", "transfers"), ("-v", "transfers", "list")]
 )
@@ -64,6 +65,7 @@ def test_only_the_module_of_the_command_is_imported(arguments, tmp_path):
     assert loaded & set(GROUPS) == {"transfers", "transfer"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("lst",), ("--json", "-h")])
 def test_what_names_no_command_sees_all_of_them(arguments, capsys):
     code = run([*arguments])
@@ -91,6 +93,7 @@ HEAVY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [("list",), ("search", "--local", "PatientID=1"), ("verify",), ("transfers",), ("server", "list")],

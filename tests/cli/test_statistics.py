@@ -49,6 +49,7 @@ def test_numbers_as_document_table_and_csv(run, drawn, tmp_path):
     assert run("remove", stored.json["report"], "--force", "--yes").code == 0
 
 
+@pytest.mark.slow
 def test_refusals_are_sentences(run, drawn):
     series, resource = drawn
     wrong = run("statistics", series)

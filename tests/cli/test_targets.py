@@ -69,6 +69,7 @@ def studies(run, tmp_path):
     return [one[0].study for one in (baseline, second, third)]
 
 
+@pytest.mark.slow
 def test_sums_and_changes_over_time_points(run, studies, tmp_path):
     table = tmp_path / "targets.csv"
     found = run("targets", "PatientID=P1", "--csv", table, "--json")
@@ -86,6 +87,7 @@ def test_sums_and_changes_over_time_points(run, studies, tmp_path):
     assert rows["percent from nadir"] == pytest.approx([np.nan, -25, 100 * (55.2 / 45 - 1)], nan_ok=True)
 
 
+@pytest.mark.slow
 def test_a_lesion_that_was_not_measured_leaves_no_sum(run, studies, tmp_path):
     assert run("import", *write(tmp_path / "more", measured("20220101", liver=10))).code == 0
     found = run("targets", "PatientID=P1", "--json")
@@ -135,6 +137,7 @@ def test_a_study_without_reports_and_one_that_is_not_there(run, tmp_path):
         assert (missing.code, missing.err.strip()) == (1, "1.2.3 is not in the local archive.")
 
 
+@pytest.mark.slow
 def test_several_patients_are_refused(run, studies, tmp_path):
     other = measured("20220101", patient="P2", liver=10)
     assert run("import", *write(tmp_path / "other", other)).code == 0

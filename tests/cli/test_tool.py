@@ -67,6 +67,7 @@ def test_a_tool_from_its_declaration_to_an_accepted_segmentation(run, series, tm
     assert "There is no tool 'works'" in run("tool", "remove", "works").err
 
 
+@pytest.mark.slow
 def test_several_series_some_of_which_fail(run, series, tmp_path):
     declare(run, tmp_path, "fails")
     ran = run("tool", "run", "fails", *series, "--json")

@@ -19,6 +19,7 @@ from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 
 
+@pytest.mark.slow
 def test_a_model_from_the_list_to_a_submitted_label(
     run: Run,
     series,  # noqa: F811
@@ -67,6 +68,7 @@ def test_a_model_from_the_list_to_a_submitted_label(
         assert len(local.instances(Resource(Resource.parse(series).study))) == 6 + 2
 
 
+@pytest.mark.slow
 def test_points_are_sent_as_voxels_of_the_image(run: Run, series, settings: Settings):  # noqa: F811
     """What the imitation sets are the voxels at the indices that it was sent; numpy says which they are."""
     with Archive.open(settings) as local:
@@ -146,6 +148,7 @@ def test_answers_of_something_else(run: Run, body, sentence):
     assert refused.code in (1, 2) and sentence in refused.err
 
 
+@pytest.mark.slow
 def test_an_inference_without_a_label_map(run: Run, series, settings: Settings):  # noqa: F811
     model = MonaiLabel()
 

@@ -11,6 +11,7 @@ pytest.importorskip("nnInteractive", reason="dicomdock[nninteractive] is not ins
 from tests.servers.nninteractive import region_growing
 
 
+@pytest.mark.slow
 def test_the_server_is_set_tried_and_forgotten(run, home):
     with region_growing(token="t0ken-of-it") as (server, growing):
         assert "No nnInteractive server is known" in run("tool", "nninteractive").err

@@ -29,6 +29,7 @@ def _walk(run: Run, *where: str) -> None:
     assert "2 steps" in run("worklist", "list", *where).out
 
 
+@pytest.mark.slow
 def test_work_is_taken_from_the_archives_own_list(run: Run, tmp_path: Path) -> None:
     _walk(run)
     file = tmp_path / "step.json"
@@ -39,6 +40,7 @@ def test_work_is_taken_from_the_archives_own_list(run: Run, tmp_path: Path) -> N
     assert run("worklist", "show", "1.2.840.6").code == 1
 
 
+@pytest.mark.slow
 def test_work_is_taken_from_the_list_of_a_server(
     run: Run, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

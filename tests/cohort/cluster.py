@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import sys
 
+import dask
 import distributed
+
+# A cluster gives up a worker that is not back within 15 s, for good: also one that was killed anew meanwhile.
+dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"})
 
 if __name__ == "__main__":
     with distributed.LocalCluster(

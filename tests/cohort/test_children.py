@@ -25,6 +25,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.slow
 def test_a_child_lives_on_and_one_that_hangs_or_ends_is_replaced():
     with Children([sys.executable, "-c", CHILD], {"hello": 1}) as children:
         greeting = children.greeting()

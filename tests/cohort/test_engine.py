@@ -21,6 +21,7 @@ def items_of(*servers: str) -> list[Item]:
     return [Item(Resource("1.2", f"1.2.{number}"), server) for number, server in enumerate(servers)]
 
 
+@pytest.mark.slow
 @given(
     servers=st.lists(st.sampled_from("abc"), max_size=20),
     workers=st.integers(1, 5),
@@ -43,6 +44,7 @@ def test_every_series_has_its_turn_and_no_server_more_than_its_limit(servers, wo
     assert all(count <= limits.get(server, workers) for server, count in most.items())
 
 
+@pytest.mark.slow
 @given(workers=st.integers(1, 64), requests=st.integers(2, 256))
 def test_the_requests_of_all_series_together_are_within_the_limit(workers, requests):
     most, each = shares(workers, requests)

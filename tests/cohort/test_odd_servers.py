@@ -35,6 +35,7 @@ def known(server: Callable[[Request], Answer | None], settings: Settings):
             yield client
 
 
+@pytest.mark.slow
 def test_a_series_that_cannot_be_proved_complete_is_named_and_not_pulled_again(settings: Settings):
     server = Awkward(MADE, lists=("studies", "studies/series"))
     with known(server, settings) as client, Archive.open(settings) as archive:
@@ -52,6 +53,7 @@ def test_a_series_that_cannot_be_proved_complete_is_named_and_not_pulled_again(s
         assert not archive.cohort("c").incomplete()
 
 
+@pytest.mark.slow
 def test_a_list_that_a_busy_server_fails_to_give_is_asked_for_again(settings: Settings):
     """A gateway that answers 503 once is not a server that lists nothing: the series may have been cut."""
     server = Awkward(MADE, leaves_out=frozenset({MADE[1].instance}))
@@ -77,6 +79,7 @@ def test_a_list_that_a_busy_server_fails_to_give_is_asked_for_again(settings: Se
         assert len(archive.instances(SERIES)) == 2
 
 
+@pytest.mark.slow
 def test_what_a_server_says_of_each_instance_that_it_stored_is_reported(settings: Settings):
     made = ct_series(4)
 

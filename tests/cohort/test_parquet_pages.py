@@ -65,6 +65,7 @@ def test_pages_have_the_values_and_bytes_that_pyarrow_wrote(
         assert values == ROWS
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=200), st.integers(-5, 300), st.integers(-5, 300))
 def test_any_bytes_give_pages_or_a_reason(data: bytes, start: int, end: int) -> None:
     try:

@@ -136,6 +136,7 @@ def _set_many(settings, name):
         Secrets(settings).set(f"{name}{number}", ORIGIN, name)
 
 
+@pytest.mark.slow
 def test_two_processes_lose_nothing(secrets, settings, no_keyring):
     processes = [
         multiprocessing.get_context("fork").Process(target=_set_many, args=(settings, n)) for n in "abc"

@@ -252,6 +252,7 @@ def test_a_proxy_s_password_that_0_1_left_in_the_file_is_moved(settings, no_keyr
         assert "ss-w0rd" not in file.read_text()
 
 
+@pytest.mark.slow
 @given(
     st.text(min_size=1, max_size=12),
     st.text(max_size=12),

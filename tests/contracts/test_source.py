@@ -68,6 +68,7 @@ def test_an_empty_source_answers_a_search_with_one_empty_page(case: Case):
     assert not page.more
 
 
+@pytest.mark.slow
 def test_what_was_stored_is_found_at_every_level(case: Case, two_studies: list[list[Made]]):
     first, second, other = two_studies
     study = first[0].study
@@ -80,6 +81,7 @@ def test_what_was_stored_is_found_at_every_level(case: Case, two_studies: list[l
     assert sorted(found(case.source, instances, "SOPInstanceUID")) == sorted(one.instance for one in first)
 
 
+@pytest.mark.slow
 def test_series_and_instances_are_found_without_naming_the_study(case: Case, two_studies: list[list[Made]]):
     every = [one for series in two_studies for one in series]
     assert len(found(case.source, Query("series"), "SeriesInstanceUID")) == 3
@@ -88,6 +90,7 @@ def test_series_and_instances_are_found_without_naming_the_study(case: Case, two
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("match", "expected"),
     [
@@ -107,12 +110,14 @@ def test_matching(case: Case, two_studies: list[list[Made]], match: dict[str, st
     )
 
 
+@pytest.mark.slow
 def test_a_list_of_uids_finds_each(case: Case, two_studies: list[list[Made]]):
     wanted = sorted({series[0].study for series in two_studies})
     query = Query("studies", {"StudyInstanceUID": ",".join([*wanted, generate_uid()])})
     assert sorted(found(case.source, query, "StudyInstanceUID")) == wanted
 
 
+@pytest.mark.slow
 def test_limit_and_offset_walk_over_every_match_once(case: Case, two_studies: list[list[Made]]):
     study, series = two_studies[0][0].study, two_studies[0][0].series
     match = {"StudyInstanceUID": study, "SeriesInstanceUID": series}
@@ -125,11 +130,13 @@ def test_limit_and_offset_walk_over_every_match_once(case: Case, two_studies: li
     assert found(case.source, Query("instances", match, offset=3), "SOPInstanceUID") == []
 
 
+@pytest.mark.slow
 def test_fields_asked_for_are_answered(case: Case, two_studies: list[list[Made]]):
     query = Query("studies", {"PatientID": "S1"}, fields=("StudyDescription",))
     assert found(case.source, query, "StudyDescription") == ["Head"]
 
 
+@pytest.mark.slow
 def test_instances_come_back_byte_for_byte(case: Case, two_studies: list[list[Made]]):
     first, second, _ = two_studies
     study = first[0].resource
@@ -138,6 +145,7 @@ def test_instances_come_back_byte_for_byte(case: Case, two_studies: list[list[Ma
     assert same(case, Resource(study.study), [*first, *second])
 
 
+@pytest.mark.slow
 def test_what_is_not_there_is_not_found(case: Case, two_studies: list[list[Made]]):
     first = two_studies[0][0]
     for resource in (
@@ -149,6 +157,7 @@ def test_what_is_not_there_is_not_found(case: Case, two_studies: list[list[Made]
             bodies(case.source, resource)
 
 
+@pytest.mark.slow
 def test_a_retrieval_left_early_does_no_harm(case: Case, two_studies: list[list[Made]]):
     first = two_studies[0]
     series = Resource(first[0].study, first[0].series)
@@ -158,6 +167,7 @@ def test_a_retrieval_left_early_does_no_harm(case: Case, two_studies: list[list[
     assert len(bodies(case.source, series)) == 3
 
 
+@pytest.mark.slow
 def test_metadata_describes_without_pixels(case: Case, two_studies: list[list[Made]]):
     first = two_studies[0]
     series = Resource(first[0].study, first[0].series)
@@ -171,6 +181,7 @@ def test_metadata_describes_without_pixels(case: Case, two_studies: list[list[Ma
     assert all("InlineBinary" not in item.get("7FE00010", {}) for item in items)
 
 
+@pytest.mark.slow
 def test_storing_the_same_again_changes_nothing(case: Case, two_studies: list[list[Made]]):
     first = two_studies[0]
     again = store(case.source, first)
@@ -191,6 +202,7 @@ def test_a_broken_instance_fails_alone(case: Case):
     assert same(case, Resource(good[0].study), good)
 
 
+@pytest.mark.slow
 def test_delete_takes_what_it_names_and_no_more(case: Case, two_studies: list[list[Made]]):
     first, second, other = two_studies
     target = Resource(first[0].study, first[0].series)
@@ -209,6 +221,7 @@ def test_delete_takes_what_it_names_and_no_more(case: Case, two_studies: list[li
         case.source.delete(target)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "typed",
     [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+from collections.abc import Callable
 from itertools import product
 from random import Random
 
@@ -142,6 +144,7 @@ PLAIN = [(one, one) for one in "bklmnrstv"]
 WRITTEN = PLAIN + [ways for one, others in TRANSCRIBED.items() for ways in product((one, *others), repeat=2)]
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.sampled_from(PLAIN), min_size=4, max_size=4),  # so that no form is too short to be looked for
     st.lists(st.sampled_from(WRITTEN), min_size=1, max_size=8),
@@ -164,3 +167,61 @@ def test_a_date_of_birth_and_a_record_number_are_found_too(written: str) -> None
     dataset.PatientBirthDate, dataset.PatientID = "19470713", "mrn00471133"
     dataset.ManufacturerModelName = written
     assert "ManufacturerModelName" not in deidentified(encode(dataset)).dataset
+
+
+SHORT = [
+    (one, two)
+    for one in ("Wu", "Lee", "Li", "Ng", "Ho", "An", "Low", "Ma", "Hu", "No", "L\u00ea")
+    for two in ("Bo", "Amy")
+]
+STAYING = ("CT", "chest", "abdomen", "venous", "contrast", "T1", "3mm")
+SAID = (
+    "SeriesDescription",
+    "StudyDescription",
+    "ImageComments",
+    "ProtocolName",
+    "ManufacturerModelName",
+    "BodyPartExamined",
+)
+
+
+@pytest.mark.usefixtures("odd_values")
+@given(
+    st.sampled_from(SHORT),
+    st.lists(st.sampled_from(STAYING), min_size=1, max_size=4, unique=True),
+    st.sampled_from((str.upper, str.lower, str.title)),
+    st.sampled_from((" ", ", ", "-", "_", "^")),
+    st.randoms(),
+)
+def test_a_short_name_leaves_as_no_word_and_the_other_words_stay(
+    name: tuple[str, str], staying: list[str], written: Callable[[str], str], between: str, chance: Random
+) -> None:
+    dataset = ct_series(1)[0].dataset
+    dataset.SpecificCharacterSet, dataset.PatientName = "ISO_IR 192", "^".join(name)
+    words = [*map(written, name), *staying]
+    chance.shuffle(words)
+    for keyword in SAID:
+        setattr(dataset, keyword, between.join(words))
+    dataset.RescaleType, dataset.BurnedInAnnotation = "HU", "NO"
+    copy = dcmread(io.BytesIO(deidentified(encode(dataset), "basic,clean-descriptors").data))
+    found = {
+        word
+        for element in copy.iterall()
+        if element.VR not in ("UI", "PN") and element.keyword not in ("RescaleType", "BurnedInAnnotation")
+        for word in re.findall(r"[^\W_]+", str(element.value).casefold())
+    }
+    assert found.isdisjoint(one.casefold() for one in name)
+    assert copy.SeriesDescription == " ".join(word for word in words if word in staying)
+    assert (copy.RescaleType, copy.BurnedInAnnotation) == ("HU", "NO")
+
+
+@pytest.mark.parametrize("name", ["Hansen^Ole^^Mr", "Hansen^Ole^^^MD", "MR Hansen", "M^R"])
+def test_titles_and_initials_are_not_looked_for(name: str) -> None:
+    dataset = ct_series(1)[0].dataset
+    dataset.PatientName, dataset.ManufacturerModelName, dataset.SeriesDescription = (
+        name,
+        "MR 450 MD R",
+        "MR brain",
+    )
+    copy = dcmread(io.BytesIO(deidentified(encode(dataset), "basic,clean-descriptors").data))
+    assert (copy.ManufacturerModelName, copy.SeriesDescription) == ("MR 450 MD R", "MR brain")

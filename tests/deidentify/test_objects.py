@@ -71,6 +71,7 @@ def uids(dataset: Dataset) -> Iterator[str]:
             yield from [element.value] if isinstance(element.value, str) else element.value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", PROFILES)
 def test_objects_still_lie_on_their_images(images: list[Made], profile: str) -> None:
     made = copies(images, profile)

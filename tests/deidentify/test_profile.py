@@ -35,6 +35,7 @@ def test_the_codes_are_those_of_the_standard() -> None:
         assert known[value] == meaning
 
 
+@pytest.mark.slow
 @given(st.sets(st.sampled_from(sorted(OPTIONS))))
 def test_a_profile_is_written_as_it_is_read(options: set[str]) -> None:
     options.discard("retain-full-dates")
@@ -50,6 +51,7 @@ def test_the_tables_name_their_edition() -> None:
     assert tables().codes(0x60023000) == {"basic": "X"}
 
 
+@pytest.mark.slow
 @given(st.text(min_size=1), st.text(min_size=1))
 def test_pseudonyms_are_equal_for_equal_values_alone(one: str, two: str) -> None:
     assert (KEY.name("patient", one) == KEY.name("patient", two)) == (one == two)
@@ -71,6 +73,7 @@ def test_a_short_key_is_refused() -> None:
     assert "secret" not in repr(Pseudonyms(b"secret" * 6))
 
 
+@pytest.mark.slow
 @given(st.dates(), st.text(min_size=1))
 def test_dates_move_by_the_same_days_for_one_patient(day, patient: str) -> None:
     by = KEY.shift(patient)

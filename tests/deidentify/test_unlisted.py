@@ -77,6 +77,7 @@ def stuffed(vr: str) -> Dataset:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize("vr", ["", "UN", "OB"])
 def test_bytes_of_unknown_meaning_go(vr: str, nested: bool) -> None:

@@ -70,6 +70,7 @@ JSON_LIKE = st.text('[]{},:"\\ u0dEe+-.1tn\n', max_size=40) | st.recursive(
 ).map(json.dumps)
 
 
+@pytest.mark.slow
 @given(JSON_LIKE, st.sampled_from(["", "]", ",", " ", "[", "1", "\n", "\0", "}"]), st.booleans())
 def test_a_list_that_is_decoded_item_by_item_is_what_the_library_decodes(text, behind, in_list):
     text = (f"[{text},{text} , 1]" if in_list else text) + behind
@@ -92,6 +93,7 @@ def test_endless_nesting_is_an_error_and_no_crash():
         json_model.parse(encoded(deep))
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=300))
 def test_any_bytes_give_data_sets_or_a_wire_error(body):
     try:
@@ -101,6 +103,7 @@ def test_any_bytes_give_data_sets_or_a_wire_error(body):
     assert all(isinstance(item, dict) for item in found)
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=5),

@@ -89,6 +89,7 @@ def test_one_broken_value_costs_no_other(tag: int, vr: str, value: bytes) -> Non
     assert f"{tag:08X}" in found
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(
         ["IS", "DS", "FL", "FD", "US", "SS", "UL", "SL", "AT", "LO", "PN", "CS", "UT", "DA", "TM", "UI", "UC"]

@@ -29,6 +29,7 @@ def test_person_names(value: str | dict[str, str], expected: str):
     assert person_name(value) == expected
 
 
+@pytest.mark.slow
 @given(st.text(max_size=80))
 def test_any_text_is_a_person_name(text: str):
     person_name(text)

@@ -150,6 +150,7 @@ def test_a_file_is_whole_where_pydicom_reads_every_element_and_all_pixels(
         assert is_whole(data[:cut]) == (not rest or behind), (cut, rest[:16])
 
 
+@pytest.mark.slow
 def test_few_files_are_read_beyond_their_first_bytes() -> None:
     for folder in ("mr-head", "zoo/transfer-syntaxes"):
         for path in sorted(shared_data(folder).rglob("*.dcm"))[:20]:
@@ -418,6 +419,7 @@ def test_values_of_the_wrong_kind_are_absent() -> None:
     assert instance_row(numbered)["InstanceNumber"] is None
 
 
+@pytest.mark.slow
 @given(
     st.integers(-(2**15), 2**15 - 1),
     st.integers(0, 2**32 - 1),
@@ -548,6 +550,7 @@ def test_what_is_not_dicom_is_seen_at_once() -> None:
     assert not part10.is_dicomdir(multiframe().data)
 
 
+@pytest.mark.slow
 def test_dcmtk_reads_what_is_called_whole(tmp_path: Path) -> None:
     try:
         subprocess.run(["dcmdump", "--version"], capture_output=True, check=True)
@@ -562,6 +565,7 @@ def test_dcmtk_reads_what_is_called_whole(tmp_path: Path) -> None:
             assert is_whole(data[:cut]) == (dumped.returncode == 0), (syntax, cut)
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_hostile_bytes_end_in_an_answer_or_our_error(data: st.DataObject) -> None:
     whole = bytearray(data.draw(st.sampled_from(HOSTILE)))

@@ -254,6 +254,7 @@ def test_bad_parameters_are_refused(pair: tuple[str, str]) -> None:
         Query.from_params("studies", [pair])
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(st.sampled_from(["PatientName", "StudyDescription", "PatientID"]), st.text(min_size=1))
 )
@@ -286,6 +287,7 @@ def _plain(word: str) -> str:
     return word.translate(str.maketrans(marked, "aacdegilnoorsuyz")).replace("ß", "ss")
 
 
+@pytest.mark.slow
 @given(_LETTERS, _LETTERS, st.data())
 def test_every_spelling_of_a_name_finds_it(family: str, given_name: str, data: st.DataObject) -> None:
     stored = data.draw(st.sampled_from([str, str.upper, str.title, _plain]))(f"{family}^{given_name}")
@@ -331,6 +333,7 @@ def test_what_is_not_a_date_keeps_its_letters() -> None:
     assert normal("DA", "20240101-20240202") == "20240101-20240202"
 
 
+@pytest.mark.slow
 @given(st.dates(date(1000, 1, 1)), st.dates(date(1000, 1, 1)))
 def test_a_range_of_printed_dates_is_the_range_of_dicom_dates(low: date, high: date) -> None:
     query = Query(match={"PatientBirthDate": f"{low.isoformat()}-{high.isoformat()}"})

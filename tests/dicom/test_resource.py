@@ -19,6 +19,7 @@ odd_uids = st.text(
 ).filter(lambda text: text.strip(". *?"))
 
 
+@pytest.mark.slow
 @given(st.lists(odd_uids.map(str.strip), min_size=1, max_size=3))
 def test_a_resource_survives_its_path(names):
     study, series, instance = [*names, None, None][:3]
@@ -28,11 +29,13 @@ def test_a_resource_survives_its_path(names):
     assert " " not in resource.path
 
 
+@pytest.mark.slow
 @given(st.lists(uids, min_size=1, max_size=3))
 def test_a_resource_survives_its_text(names):
     assert str(Resource.parse("/".join(names))) == "/".join(names)
 
 
+@pytest.mark.slow
 @given(st.text(max_size=100))
 def test_any_text_is_a_resource_or_refused_in_a_sentence(text):
     try:

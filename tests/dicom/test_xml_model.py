@@ -221,6 +221,7 @@ ATTRIBUTES = st.one_of(
 MODELS = st.dictionaries(TAGS, ATTRIBUTES, max_size=6)
 
 
+@pytest.mark.slow
 @given(MODELS, MODELS)
 def test_what_is_written_is_read_as_it_was(model, item):
     whole = {**model, "00400275": {"vr": "SQ", "Value": [item, {}]}}

@@ -131,6 +131,7 @@ def profile_at(url, which):
     return ServerProfile("cloud", store_url(PATH, url), Login("google", options={"credentials": str(which)}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["file", "default"])
 def test_a_service_account_searches_stores_and_retrieves(how, cloud, account, settings, home, monkeypatch):
     server, url = cloud
@@ -160,6 +161,7 @@ def test_nothing_secret_is_shown(cloud, account, settings, caplog):
     assert "PRIVATE" not in shown
 
 
+@pytest.mark.slow
 def test_what_goes_wrong_is_reported(cloud, account, settings, tmp_path, monkeypatch):
     server, url = cloud
     for name in ("none.json", "empty.json"):
@@ -181,6 +183,7 @@ def test_what_goes_wrong_is_reported(cloud, account, settings, tmp_path, monkeyp
         GoogleAuth(profile_at(url, ""), settings, str(account))
 
 
+@pytest.mark.slow
 def test_stores_are_listed_page_by_page(cloud, account, settings):
     _, url = cloud
     profile = profile_at(url, account)
@@ -195,6 +198,7 @@ def test_stores_are_listed_page_by_page(cloud, account, settings):
             stores.datasets("p/../q", "l")
 
 
+@pytest.mark.slow
 def test_a_person_chooses_a_store(cloud, account, settings, capsys):
     from dicomdock.cli.google import chosen
     from dicomdock.cli.output import Console

@@ -36,6 +36,7 @@ def rows_with_kinds(draw):
     return keyword, draw(st.sampled_from(kinds)), {tag_of(keyword): {"vr": vr, "Value": [shown]}}
 
 
+@pytest.mark.slow
 @given(rows_with_kinds())
 def test_a_server_by_the_standard_passes_every_check(drawn):
     """Whatever a row holds, nothing is raised, and no key is called misread that is read rightly."""
@@ -51,6 +52,7 @@ def test_a_server_by_the_standard_passes_every_check(drawn):
         assert Query("series", {keyword: value}).matches(row)
 
 
+@pytest.mark.slow
 @given(rows_with_kinds())
 def test_a_server_that_finds_nothing_is_never_trusted(drawn):
     keyword, kind, row = drawn

@@ -117,6 +117,7 @@ def test_a_filter_that_matches_nothing_is_no_failure(settings):
     assert len(server.asked) < 8
 
 
+@pytest.mark.slow
 def test_every_instance_of_a_study_is_listed(settings):
     server = Kheops()
     series = [mr_series(7) for _ in range(3)]

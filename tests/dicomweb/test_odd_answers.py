@@ -185,6 +185,7 @@ def test_every_row_comes_once_whatever_the_pages_are(pages, many, settings):
     assert len(uids) == len(set(uids)) == 330
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [400, 404, 410, 416, 500, 501])
 def test_an_error_beyond_the_last_match_ends_the_list(status, two, settings):
     """A server that answers a page without matches by an error still gave the pages before."""

@@ -43,6 +43,7 @@ def test_honest_json_that_packs_very_well_is_read_without_compression(settings):
     assert asked == ["gzip", "identity", "identity"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "ask",
     [lambda client: list(client.metadata(SERIES)), lambda client: list(client.search(Query("studies")))],

@@ -101,6 +101,7 @@ def test_habits_are_found_and_become_overrides(head, settings):
     assert report.requests <= probe.MOST_REQUESTS
 
 
+@pytest.mark.slow
 def test_that_only_whole_studies_come_is_found(head, settings):
     report = report_of(Awkward(head, levels=("study",)), settings)
     assert report.overrides["whole_studies"] is True
@@ -309,6 +310,7 @@ def test_every_kind_of_key_is_measured(reads, expected, dialect, settings):
     assert len(found) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["/x/y/wado", "/x/wado", "/wado", "/x/y/rs/wado"])
 def test_wado_uri_is_found_where_retrievals_fail(place, head, settings, quick_retries):
     base, inner = "/x/y/rs", Awkward(head)

@@ -323,6 +323,7 @@ def test_closing_early_frees_the_connection(head, series, settings):
         assert received(client.retrieve(head[0].resource)) == [head[0].data]
 
 
+@pytest.mark.slow
 def test_a_faulty_server_is_reported(head, settings):
     with client_of(lambda _: refused(500), settings) as client, pytest.raises(ServerFault):
         received(client.retrieve(head[0].resource))

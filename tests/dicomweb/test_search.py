@@ -594,6 +594,7 @@ def test_instances_that_are_not_listed_are_taken_from_the_metadata(answer, head,
         assert found(client.search(Query("instances", one)), "SOPInstanceUID") == [head[1].instance]
 
 
+@pytest.mark.slow
 def test_a_failure_that_the_metadata_share_is_raised(head, settings):
     class Failing(Awkward):
         def __call__(self, request):
@@ -727,6 +728,7 @@ def test_every_spelling_is_asked_for_where_some_names_only_do_not_match(settings
     assert sorted(got) == sorted(one.study for one in made[:2])
 
 
+@pytest.mark.slow
 def test_a_name_that_many_may_match_is_looked_for_among_2000_only(settings):
     server = Literal([named("Emma^M") for _ in range(30)])
     with client_of(server, settings) as client, pytest.MonkeyPatch.context() as patch:

@@ -347,6 +347,7 @@ class Guarded:
         return Answer(200, b"[]", {"Content-Type": "application/dicom+json"})
 
 
+@pytest.mark.slow
 def test_a_token_that_ends_before_its_time_is_renewed_once_and_the_upload_sent_again(issuer, settings):
     server, series = Guarded(issuer), ct_series(2)
     with answering(server) as canned:

@@ -154,6 +154,7 @@ def test_an_xml_answer_is_read_alike(head, settings):
         assert statuses(client.store(map(part, head[:2])), head[:2]) == ["stored", "failed"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer", [Answer(200, b"success", {"Content-Type": "text/plain"}), Answer(200), refused(204)]
 )
@@ -179,6 +180,7 @@ def test_an_instance_dropped_by_a_200_is_failed(head, settings):
     assert statuses(results, head[:3]) == ["failed", "stored", "stored"]
 
 
+@pytest.mark.slow
 def test_a_slow_index_is_looked_at_again(head, settings):
     class Slow(Awkward):
         looks = 0
@@ -199,6 +201,7 @@ def test_without_a_search_what_is_not_mentioned_stays_unconfirmed(head, settings
         assert statuses(client.store([part(head[0])]), head[:1]) == ["unconfirmed"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [400, 409, 500])
 def test_a_failed_batch_is_sent_again_one_by_one(status, head, settings):
     """Part of it was stored although the whole was refused; one instance is really bad."""
@@ -297,6 +300,7 @@ def test_a_server_that_is_gone_fails_every_instance(head, settings):
     assert "127.0.0.1" in results[0].reason
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_away_is_not_asked_for_every_instance(head, settings):
     """The connection is cut at the first batch, and nobody answers afterwards."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -490,6 +494,7 @@ def test_an_error_comment_of_the_whole_answer_is_reported():
     assert outcome.results["1.2.3"].reason == "the server gives no reason; Disk quota of *** exceeded"
 
 
+@pytest.mark.slow
 def test_what_a_server_says_instead_of_a_store_response_is_reported(head, settings):
     answer = Answer(200, b"ERROR: no license", {"Content-Type": "text/plain"})
     with client_of(Awkward(stores=lambda _: answer), settings) as client:
@@ -545,6 +550,7 @@ def test_several_failures_without_a_name_are_all_reported(head, settings):
     assert all(one.comments == ("no UID", "no room") for one in results)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "label", "body", "words"),
     [

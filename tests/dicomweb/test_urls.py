@@ -129,6 +129,7 @@ def test_an_address_that_leads_elsewhere_is_refused(uri):
         urls.rebuild(uri, BASE, SERIES)
 
 
+@pytest.mark.slow
 @given(st.text(alphabet="abcstudies./:?#%e2@\\-0123", max_size=60))
 def test_nothing_but_a_path_below_the_base_ever_comes_out(text):
     try:

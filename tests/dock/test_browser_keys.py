@@ -88,6 +88,7 @@ def test_challenges_are_bounded() -> None:
     assert keys.accepts(ORIGIN, last)
 
 
+@pytest.mark.slow
 @given(st.text(), st.text(), st.text())
 def test_nothing_else_is_accepted(browser: str, challenge: str, signature: str) -> None:
     keys = BrowserKeys()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from dicomdock.dock import formatting
 
 
+@pytest.mark.slow
 @given(st.text(max_size=80))
 def test_any_text_is_a_date_and_time(text: str):
     formatting.dicom_date(text)

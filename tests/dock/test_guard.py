@@ -257,6 +257,7 @@ def test_the_cookie_is_for_this_dock_alone(guarded: RunningDock):
     assert ask(guarded, "POST", "/session", {"Origin": guarded.url}, body)[0] == 403, "a token is good once"
 
 
+@pytest.mark.slow
 def test_every_answer_carries_the_security_headers(guarded: RunningDock):
     cookie = session(guarded)
     for path, headers in (

@@ -94,6 +94,7 @@ def test_what_is_needed_is_reported(kind: str, typed: dict[str, str]):
         login_of(kind, typed)
 
 
+@pytest.mark.slow
 def test_editing_keeps_what_the_form_does_not_show():
     old = login_of("azure", {"tenant": "t", "client_id": "c"})
     again = edited(Login("oidc", "alice", old.options), login_of("oidc", values_of(old)))

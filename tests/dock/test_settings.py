@@ -37,6 +37,7 @@ def test_a_broken_file_is_not_overwritten(settings: Settings):
     assert file.read_text() == "archive = ["
 
 
+@pytest.mark.slow
 def test_what_works_here_is_what_the_command_line_says(settings: Settings):
     findings = {finding.check: finding for finding in examine(settings)}
     assert findings["python"].status == "ok"

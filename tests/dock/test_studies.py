@@ -237,6 +237,7 @@ def test_no_server_that_answered_is_named_where_none_did():
     assert (title, text) == ("No answer from far", "Whether there are studies that match is not known.")
 
 
+@pytest.mark.slow
 def test_the_archive_sorts_more_than_a_page_by_each_column_of_the_list(
     home_with_archive: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

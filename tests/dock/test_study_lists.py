@@ -208,6 +208,7 @@ def test_arrow_keys_enter_the_list_from_anywhere(dock: RunningDock, page: Page, 
     expect(rows(page).nth(1)).to_have_class("row current")
 
 
+@pytest.mark.slow
 def test_the_same_download_twice_is_one(settings: Settings):
     queue = TransferQueue(settings)
     waiting = Lazy(lambda: queue)

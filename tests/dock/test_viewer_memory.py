@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,6 +25,7 @@ USAGES = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(USAGES, st.integers(0, 500), st.integers(0, 3000))
 def test_no_more_end_than_must_and_none_that_is_in_sight(
     viewers: list[Usage], others: int, limit: int

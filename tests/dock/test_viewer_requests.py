@@ -235,6 +235,7 @@ def test_a_refusal_is_reported_in_words(
         assert {one.status for one in reply.results} <= {"failed", "unsent"}
 
 
+@pytest.mark.slow
 def test_a_server_that_is_away_is_reported_in_words(settings: Settings, made: list[Made]) -> None:
     with answering(lambda _: Answer()) as server:
         know(settings, "away", server.url)
@@ -259,6 +260,7 @@ def test_the_usual_place_is_where_the_images_came_from(settings: Settings) -> No
     assert servers(requests, "").remark == ""
 
 
+@pytest.mark.slow
 def test_a_links_connection_can_be_sent_to_and_its_token_goes_nowhere_else(
     settings: Settings, made: list[Made]
 ) -> None:

@@ -108,6 +108,7 @@ class Pulls:
         return {resource.split("/")[0] for _, resource in self.asked}
 
 
+@pytest.mark.slow
 def test_the_next_case_is_fetched_while_one_is_drawn(settings: Settings, tmp_path: Path) -> None:
     first, second, third = make(settings, tmp_path, server="hospital")
     pulls, local = Pulls(), LocalArchive(replace(settings, person="anna"), Events())

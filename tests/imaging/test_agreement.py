@@ -81,6 +81,7 @@ def brute_force(first: Any, second: Any) -> tuple[float, float]:
     return max(np.percentile(there, 95), np.percentile(back, 95)), np.concatenate([there, back]).mean()
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.floats(0.02, 0.7), st.floats(0.02, 0.7))
 def test_every_distance_is_the_shortest(seed: int, share: float, other: float) -> None:

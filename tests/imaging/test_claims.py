@@ -162,6 +162,7 @@ def test_more_time_points_and_layers_than_can_be_meant_are_named():
     assert len(volumes_from_nifti(time_points(3))) == 3
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(arrays(np.bool_, st.tuples(st.integers(0, 5), *[st.integers(1, 4)] * 3)), st.booleans())
 def test_masks_that_share_a_voxel_are_found(array, pairs):
@@ -170,6 +171,7 @@ def test_masks_that_share_a_voxel_are_found(array, pairs):
         assert mask_module.overlap(map(Mask.of, array)) == bool((array.sum(axis=0) > 1).any())
 
 
+@pytest.mark.slow
 @given(arrays(np.bool_, st.tuples(st.just(2), *[st.integers(1, 3)] * 3)))
 def test_masks_are_compared_whatever_their_boxes(pair):
     one, other = pair
@@ -179,6 +181,7 @@ def test_masks_are_compared_whatever_their_boxes(pair):
     assert loose.shared(Mask.of(other)) == int((one & other).sum())
 
 
+@pytest.mark.slow
 def test_many_segments_are_compared_and_written_in_time_that_grows_with_their_voxels():
     """3,000 took 17 s, and 18 s to be written."""
     labels = np.arange(1, 3001, dtype=np.uint16).reshape(30, 10, 10)
@@ -190,12 +193,14 @@ def test_many_segments_are_compared_and_written_in_time_that_grows_with_their_vo
     assert np.array_equal(again.to_array(), labels)
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=3000), st.integers(0, 4000))
 def test_unpacking_gives_the_beginning(data, limit):
     assert unpack(gzip.compress(data), limit) == data[:limit]
     assert allowance(len(data)) >= len(data)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     arrays(np.uint16, st.tuples(*[st.integers(1, 6)] * 3), elements=st.integers(0, 40)), st.integers(1, 30)
@@ -209,6 +214,7 @@ def test_label_maps_of_any_kind_are_taken_apart(array, times):
         assert mask.array.any(axis=(1, 2)).all() or mask.array.shape[0] > 1
 
 
+@pytest.mark.slow
 @given(arrays(np.uint16, st.tuples(*[st.integers(1, 6)] * 3), elements=st.integers(0, 5)), st.integers(1, 50))
 def test_blocks_of_any_size_give_the_same_masks(array, block):
     with pytest.MonkeyPatch.context() as patch:
@@ -218,6 +224,7 @@ def test_blocks_of_any_size_give_the_same_masks(array, block):
             assert Mask.of(array == value).array.shape == mask.array.shape
 
 
+@pytest.mark.slow
 def test_labels_that_alternate_are_given_up_early():
     """A file of 947 kB took 36 s and 9 GB."""
     stripes = np.tile(np.arange(250, dtype=np.uint8), (16, 1024, 4))

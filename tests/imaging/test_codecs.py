@@ -57,6 +57,7 @@ def test_jpeg_of_pydicoms_data_decodes_as_dcmtk_decodes_it(file, tmp_path):
     assert np.abs(ours - by_dcmtk(file, tmp_path)).max() <= 1  # inverse DCTs differ in the last bit
 
 
+@pytest.mark.slow
 def test_jpeg_of_every_kind_decodes_as_dcmtk_decodes_it(tmp_path):
     files = [
         file for file in shared_data(*ZOO.split("/")).iterdir() if "CTImage.dcm_JPEGProcess" in file.name
@@ -218,6 +219,7 @@ def test_a_frame_of_another_size_than_stated_is_refused_before_it_is_decoded(mon
         codecs.pixel_array(dataset)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The number of bytes of compressed pixel data matches")  # by chance
 @given(st.binary(max_size=200))
 def test_bytes_that_are_not_jpeg_are_an_error(data):

@@ -126,6 +126,7 @@ def test_left_is_left(path: tuple[float, ...], angle: float, right: tuple[float,
 COORDINATE = st.floats(-8, 8)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.tuples(COORDINATE, COORDINATE, COORDINATE), min_size=2, max_size=6, unique=True),

@@ -99,6 +99,7 @@ def test_slices_that_lie_on_source_slices_refer_to_them_alone() -> None:
         assert [item.ReferencedSOPInstanceUID for item in one.SourceImageSequence] == [source.instance]
 
 
+@pytest.mark.slow
 def test_resampled_slices_refer_to_the_images_beside_them() -> None:
     instances = scan(values(), AXIAL, **CT)
     volume = Volume.from_instances([one.data for one in instances])
@@ -172,6 +173,7 @@ def test_what_cannot_be_written_is_reported_in_words() -> None:
         cropped(flat, (0, 0, 0), (9, 9, 9))
 
 
+@pytest.mark.slow
 def test_a_real_head_cropped(tmp_path: Path) -> None:
     files = sorted(shared_data("mr-head").glob("*.dcm"))[100:110]
     volume = Volume.from_instances([file.read_bytes() for file in files])

@@ -18,6 +18,7 @@ PDF = b"%PDF-1.4\n1 0 obj << >> endobj\ntrailer << >>\n%%EOF\n"
 STL = b"solid".ljust(80, b" ") + struct.pack("<I", 1) + struct.pack("<12fH", *range(12), 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", [PDF, PDF + b"\n", PDF + b"\0\0"])
 def test_a_pdf_comes_out_as_it_went_in(data: bytes, tmp_path: Path) -> None:
     instances = scan(np.zeros((2, 3, 3), np.int16))
@@ -30,6 +31,7 @@ def test_a_pdf_comes_out_as_it_went_in(data: bytes, tmp_path: Path) -> None:
     assert len(written.SourceInstanceSequence) == 2
 
 
+@pytest.mark.slow
 def test_a_model_comes_out_as_it_went_in(tmp_path: Path) -> None:
     instances = scan(np.zeros((2, 3, 3), np.int16))
     written = stl_to_dicom(STL, "Left kidney", headers(instances))

@@ -91,6 +91,7 @@ def test_time_points_are_volumes() -> None:
     assert first.geometry.spacing == (1000, 1000, 1000)
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(st.permutations([0, 1, 2]), st.tuples(*[st.booleans()] * 3), st.integers(0, 2**32 - 1))
 def test_a_label_map_with_turned_axes_is_taken_voxel_by_voxel(
@@ -144,6 +145,7 @@ def test_slicers_segmentations_keep_names_colours_codes_and_overlaps() -> None:
     assert (header["Segment0_Layer"], header["Segment1_Layer"]) == ("0", "1")
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.text(st.characters(exclude_categories=("Cs", "Cc", "Zs", "Zl", "Zp")) | st.sampled_from("\n \\")),

@@ -172,6 +172,7 @@ def test_positions_that_are_rounded_still_form_a_volume(
     assert len(placed.slices) == count
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(
     st.tuples(*[st.floats(0.1, 0.6)] * 3),
@@ -448,6 +449,7 @@ def test_a_real_oblique_head() -> None:
     assert plan.dtype == np.int16
 
 
+@pytest.mark.slow
 def test_real_enhanced_series() -> None:
     siemens = split_series(real("zoo", "enhanced", "Siemens", "XA10"))
     assert [plan.shape for plan in siemens] == [(6, 64, 64)] * 4

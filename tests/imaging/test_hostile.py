@@ -77,6 +77,7 @@ def whole_bytes(name: str) -> bytes:
     return CASES[name][0]()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # libraries warn of what they find; that is not what is asked here
 @pytest.mark.parametrize("name", CASES)
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -102,6 +103,7 @@ def test_pixel_data_of_an_unknown_representation_are_an_error_of_ours_or_read() 
     assert np.array_equal(odd.array, Volume.from_instances([data]).array)
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(["BitsAllocated", "BitsStored"]),
     st.integers(-(2**31), 2**31 - 1).filter(lambda bits: not 0 <= bits <= 64) | st.just(10**12 - 1),

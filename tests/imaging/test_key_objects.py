@@ -31,6 +31,7 @@ CHOSEN = KeyObjects(
 )
 
 
+@pytest.mark.slow
 def test_a_selection_survives_dicom(tmp_path: Path) -> None:
     data = to_bytes(key_objects_to_dicom(CHOSEN, headers(MADE)))
     check_with_dciodvfy(data, tmp_path)

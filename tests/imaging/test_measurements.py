@@ -30,13 +30,15 @@ from dicomdock.imaging.measurements import (
     cobb_angle,
     distance,
     ellipse,
+    in_pixels,
     point,
     read_report,
     region,
     report_to_dicom,
     two_way,
 )
-from dicomdock.imaging.measurements.measurement import LENGTH, MILLIMETRE, Value
+from dicomdock.imaging.measurements.measurement import LENGTH, MILLIMETRE, PIXEL, Value
+from dicomdock.imaging.measurements.targets import diameter_of
 from dicomdock.imaging.terminology import Code
 from dicomdock.imaging.volume import Volume
 from tests.builders import Made
@@ -163,6 +165,7 @@ def test_statistics_of_a_dose_have_its_type(dose_type: str | None, name: str, un
     assert codes == {(name, "Gy") if units == "GY" else ("PIXEL_VALUE", "1")}
 
 
+@pytest.mark.slow
 def test_a_region_in_an_oblique_plane_has_numbers() -> None:
     array = np.fromfunction(lambda k, j, i: 100 + 0 * i, (20, 40, 40)).astype(np.int16)
     turned = oblique((0.3, 0.4, -0.2), (1.5, 0.8, 0.8), (0, 0, 0))
@@ -173,6 +176,7 @@ def test_a_region_in_an_oblique_plane_has_numbers() -> None:
     assert [value.number for value in found.values] == pytest.approx([100, 100, 0, 100, 100])
 
 
+@pytest.mark.slow
 def test_reports_survive_dicom(instances: list[Made], volume: Volume, tmp_path: Path) -> None:
     sources = headers(instances)
     made = Report(
@@ -223,6 +227,7 @@ def test_highdicom_reads_the_report(instances: list[Made]) -> None:
     assert not report.content.get_observer_contexts(observer_type=codes.DCM.Person)
 
 
+@pytest.mark.slow
 def test_highdicom_reads_what_was_judged(instances: list[Made], volume: Volume) -> None:
     made = region("tumour", square(volume), volume, evaluations=JUDGED)
     report = hd.sr.Comprehensive3DSR.from_dataset(report_to_dicom(Report((made,)), headers(instances)))
@@ -233,6 +238,7 @@ def test_highdicom_reads_what_was_judged(instances: list[Made], volume: Volume) 
     assert said == "grew since May"
 
 
+@pytest.mark.slow
 def test_what_others_wrote_too_long_is_written_again(instances: list[Made], tmp_path: Path) -> None:
     long = Code("1", "99X", "m" * 100)
     value = Value(long, 1, MILLIMETRE, long)
@@ -276,6 +282,7 @@ def test_pixels_of_images_become_points_in_the_patient(instances: list[Made]) ->
     assert read_report(item).measurements[0].image == (str(source.SOPInstanceUID), 1)
 
 
+@pytest.mark.slow
 def test_measurements_on_an_image_are_drawn_in_its_pixels(
     instances: list[Made], volume: Volume, tmp_path: Path
 ) -> None:
@@ -335,6 +342,7 @@ def test_nothing_and_other_objects_are_refused(instances: list[Made]) -> None:
         read_report(headers(instances)[0])
 
 
+@pytest.mark.slow
 def test_a_real_report_of_dcmqi(tmp_path: Path) -> None:
     data = (shared_data("zoo", "seg-sr-pm", "sr-example") / "sr.dcm").read_bytes()
     report = read_report(data)
@@ -420,8 +428,10 @@ def test_ultrasound_that_was_made_smaller_than_its_regions_is_not_measured_in_mm
             "by Pixel Spacing (fiducial)",
         ),
         ({"NominalScannedPixelSpacing": [0.3, 0.3]}, 0.3, "on the scanned film"),
-        ({"PixelSpacing": [0, 0.1]}, None, ""),
-        ({}, None, ""),
+        ({"PixelSpacing": [0, 0.1]}, 1, "because the image states no spacing"),
+        ({"PixelAspectRatio": [1, 1]}, 1, "because the image states no spacing"),
+        ({"PixelAspectRatio": [4, 3]}, None, ""),
+        ({"SequenceOfUltrasoundRegions": [region_of(30, 39, 0.05, RegionSpatialFormat=3)]}, 1, "because"),
     ],
 )
 def test_projections_are_measured_where_their_spacing_is_of(
@@ -432,14 +442,16 @@ def test_projections_are_measured_where_their_spacing_is_of(
         setattr(header, name, value)
     found = calibrations_of(header)
     if rows is None:
-        with pytest.raises(GeometryError, match="states no spacing"):
+        with pytest.raises(GeometryError, match="not square"):
             calibration_at(found, [(1, 1)])
         return
     one = calibration_at(found, [(1, 1), (5, 5)])
     assert one.rows == rows
     assert one.words.startswith(words)
+    assert one.unit == ("px" if words.startswith("because") else "mm")
 
 
+@pytest.mark.slow
 def test_a_report_on_an_image_without_a_position(tmp_path: Path) -> None:
     made = scan(np.zeros((1, 20, 40), np.int16), Modality="US")[0].dataset
     for name in ("ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID"):
@@ -448,7 +460,7 @@ def test_a_report_on_an_image_without_a_position(tmp_path: Path) -> None:
     pixel = (4.0, 2.0, 0.0), (14.0, 12.0, 0.0), (10.0, 2.0, 0.0), (10.0, 8.0, 0.0)
     was = (
         Measurement("d", "POLYLINE", pixel[:2], (Value(LENGTH, 7, MILLIMETRE),), image=image, flat=True),
-        replace(two_way("t", *pixel), image=image, flat=True),
+        in_pixels(replace(two_way("t", *pixel), image=image, flat=True)),
     )
     written = report_to_dicom(Report(was), [made])
     check_with_dciodvfy(to_bytes(written), tmp_path)
@@ -458,4 +470,9 @@ def test_a_report_on_an_image_without_a_position(tmp_path: Path) -> None:
     for before, after in zip(was, again, strict=True):
         assert (after.flat, after.image, after.points) == (True, image, before.points)
         assert [one.points for one in after.values] == [one.points for one in before.values]
+        assert [one.words for one in after.values] == [one.words for one in before.values]
+    assert [one.amount for one in again[1].values] == ["14.14 px", "6 px"]
+    assert [one.unit for one in in_pixels(was[0]).values] == [PIXEL]
+    assert diameter_of(again[0]) == 7
+    assert diameter_of(again[1]) is None  # pixels are no diameter of a lesion
     assert read_report(written).measurements[0].points == ()

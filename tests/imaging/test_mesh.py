@@ -34,6 +34,7 @@ def area(points, triangles):
     return np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2
 
 
+@pytest.mark.slow
 @given(arrays(np.bool_, array_shapes(min_dims=3, max_dims=3, max_side=5)), st.booleans())
 def test_a_surface_is_closed_and_has_the_area_of_the_statistics(voxels, mirrored):
     affine = OBLIQUE.affine.copy()

@@ -194,6 +194,7 @@ def test_a_mosaic_that_cannot_be_divided_is_refused_with_the_reason(
         plan.require_spatial()
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=400), st.integers(0, 700))
 def test_damaged_csa_headers_give_what_is_whole(noise: bytes, cut: int) -> None:
     whole = csa(A=["1", "2"], B=["x"])

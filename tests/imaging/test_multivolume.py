@@ -74,6 +74,7 @@ def diffusion(signals: list[np.ndarray], weights: list[tuple[float, tuple[float,
     return series(signals, stated)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stated", "name", "unit", "values"),
     [
@@ -105,6 +106,7 @@ def test_volumes_are_ordered_by_what_they_state(stated, name, unit, values) -> N
     assert (found.axis.name, found.axis.unit, found.axis.values) == (name, unit, values)
 
 
+@pytest.mark.slow
 def test_mean_maximum_and_difference_are_numpys() -> None:
     due = arrays(4)
     due[2][0, :2] = 0
@@ -123,6 +125,7 @@ def test_mean_maximum_and_difference_are_numpys() -> None:
     assert np.isnan(changed[0, :2]).all()
 
 
+@pytest.mark.slow
 def test_curves_are_numpys_in_regions_and_at_points() -> None:
     due = arrays(4)
     _, volumes = read(series(due, [{"TemporalPositionIdentifier": t + 1} for t in range(4)]))
@@ -145,6 +148,7 @@ def test_curves_are_numpys_in_regions_and_at_points() -> None:
         voxel_curve(volumes, (900, 0, 0))
 
 
+@pytest.mark.slow
 def test_the_coefficient_is_numpys_least_squares(tmp_path: Path) -> None:
     weights: list[tuple[float, tuple[float, ...]]] = [(0.0, ())]
     weights += [(b, direction) for b in (500.0, 1000.0) for direction in DIRECTIONS]
@@ -178,6 +182,7 @@ def test_the_coefficient_is_numpys_least_squares(tmp_path: Path) -> None:
     assert mapping.QuantityDefinitionSequence[0].ConceptCodeSequence[0].CodeValue == "113041"
 
 
+@pytest.mark.slow
 def test_trace_weighting_is_the_geometric_mean_over_directions() -> None:
     weights = [(0.0, ()), *((1000.0, direction) for direction in DIRECTIONS)]
     signals = arrays(4)
@@ -188,6 +193,7 @@ def test_trace_weighting_is_the_geometric_mean_over_directions() -> None:
         trace_weighted(volumes, found.axis, found.plans, 800)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "directions", [((1.0, 0, 0), (0, 1.0, 0), (0.6, 0.8, 0)), ((0, 0, 1.0), (0, 0, -1.0), (1.0, 0, 0))]
 )

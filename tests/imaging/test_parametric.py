@@ -30,6 +30,7 @@ def made() -> ParametricMap:
     return ParametricMap(Volume(values, grid(SHAPE, TURNED)), UNIT, ADC, "ADC größer")
 
 
+@pytest.mark.slow
 def test_a_map_survives_dicom(tmp_path: Path) -> None:
     instances = scan(np.zeros(SHAPE, np.int16), TURNED)
     written = parametric_map_to_dicom(made(), headers(instances))
@@ -57,6 +58,7 @@ def test_highdicom_reads_the_same_values() -> None:
     assert np.allclose(volume.affine, TURNED, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_dcmqi_reads_the_same_values(tmp_path: Path) -> None:
     program = shutil.which("paramap2itkimage")
     if program is None:
@@ -71,6 +73,7 @@ def test_dcmqi_reads_the_same_values(tmp_path: Path) -> None:
     assert np.allclose(found.affine, TURNED, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hole", [np.nan, np.inf, -np.inf])
 def test_a_map_with_holes_survives_dicom(hole: float, tmp_path: Path) -> None:
     instances = scan(np.zeros(SHAPE, np.int16), TURNED)

@@ -53,6 +53,7 @@ def steps(values: np.ndarray, curve: Curve) -> np.ndarray:
     return at if curve.shades is None else curve.shades[at]
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(
     st.sampled_from(FUNCTIONS),
@@ -78,6 +79,7 @@ def test_windows_are_those_of_pydicom_and_of_256_steps(
     assert (back.center, back.width) == pytest.approx((center, width), abs=1e-5)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(2, 256) | st.sampled_from([1024, 4096, 65536]),

@@ -165,6 +165,7 @@ def with_bitmap(written: Dataset, covered: np.ndarray, origin: tuple[int, int] =
     return written
 
 
+@pytest.mark.slow
 def test_a_bitmap_covers_where_it_is_1(tmp_path: Path) -> None:
     """As DCMTK's source has it (its programs show no shutters); one over a part leaves the rest open."""
     covered = np.random.default_rng(5).random(SHAPE[1:]) < 0.3

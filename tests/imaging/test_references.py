@@ -44,6 +44,7 @@ def test_kinds_by_class(sop_class: str, kind: str) -> None:
     assert kind_of("1.2.840.10008.1.1") == "other"
 
 
+@pytest.mark.slow
 def test_everything_we_make_names_its_series() -> None:
     instances = scan(np.zeros(SHAPE, np.int16))
     sources = headers(instances)

@@ -79,6 +79,7 @@ def pair() -> tuple[list, list, Registration]:
     return fixed, moving, Registration(*frames, TRUTH, FIDUCIALS, "Größe by landmarks")
 
 
+@pytest.mark.slow
 def test_a_registration_survives_dicom_across_studies(tmp_path: Path) -> None:
     fixed, moving, registration = pair()
     data = to_bytes(registration_to_dicom(registration, headers(fixed), headers(moving)))

@@ -30,6 +30,7 @@ def source(affine: np.ndarray = AXIAL) -> tuple[list[Dataset], VolumeGeometry]:
     return images, split_series(images)[0].geometry
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32 - 1), st.floats(0.05, 0.95))
 def test_filling_a_traced_outline_gives_the_same_pixels(seed: int, share: float) -> None:
     random = np.random.default_rng(seed)
@@ -37,6 +38,7 @@ def test_filling_a_traced_outline_gives_the_same_pixels(seed: int, share: float)
     assert np.array_equal(fill(trace(pixels), pixels.shape), pixels)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32 - 1), st.floats(0.05, 0.95))
 def test_each_keyhole_polygon_stands_for_itself(seed: int, share: float) -> None:
     random = np.random.default_rng(seed)
@@ -95,6 +97,7 @@ def test_any_voxels_on_any_oblique_grid_survive(
     assert found.remarks == ()
 
 
+@pytest.mark.slow
 def test_the_object_is_valid_and_belongs_to_the_study(tmp_path: Path) -> None:
     images, geometry = source()
     masks = np.zeros((3, *SHAPE), bool)

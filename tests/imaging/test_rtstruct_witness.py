@@ -168,6 +168,7 @@ def test_volumes_are_those_of_the_shapes(made, tmp_path, spacing):
             assert found[name] == judge[name], name
 
 
+@pytest.mark.slow
 def test_contours_farther_apart_than_slices_stay_where_they_are_drawn(made, tmp_path):
     drawn = structures(headers(made), {"sphere": contoured(sphere, 2 * SLICE)})
     assert ours(made, drawn) == plastimatch(tmp_path, made, drawn)
@@ -176,6 +177,7 @@ def test_contours_farther_apart_than_slices_stay_where_they_are_drawn(made, tmp_
     assert "sphere" in remark
 
 
+@pytest.mark.slow
 def test_contours_halfway_between_slices_fill_every_slice(made, tmp_path):
     """Rounding of the positions to 0.01 mm must not send two of them to one slice and none to the next."""
 
@@ -195,6 +197,7 @@ def test_contours_halfway_between_slices_fill_every_slice(made, tmp_path):
     assert "between the slices" in remark
 
 
+@pytest.mark.slow
 def test_pieces_drawn_in_planes_of_their_own_are_all_there(made, tmp_path):
     heights = np.arange(-21, 22, SLICE)
     contours = [
@@ -214,6 +217,7 @@ def square(low: float, high: float, z: float = 0.0, y: float = 0.0) -> np.ndarra
     return np.column_stack([corners + np.array([0, y]), np.full(4, z)])
 
 
+@pytest.mark.slow
 def test_what_contours_in_one_plane_mean_together(made, tmp_path):
     outer, inner, beside = square(-10, 10), square(-5, 5), square(0, 20)
     keyhole = np.vstack([outer, outer[:1], inner[:1], inner[::-1], outer[:1]])
@@ -263,6 +267,7 @@ def test_a_region_of_another_frame_of_reference_is_not_painted_on_the_images(mad
     assert "check that they fit" in found.remarks[0]
 
 
+@pytest.mark.slow
 def test_what_is_cut_or_not_drawn_is_remarked(made, tmp_path):
     kinds = {"within": [square(0, 5)], "reaching": [square(25, 60)], "nothing": []}
     drawn = structures(
@@ -280,6 +285,7 @@ def test_what_is_cut_or_not_drawn_is_remarked(made, tmp_path):
     assert "within." in unstated
 
 
+@pytest.mark.slow
 def test_saved_holes_are_read_by_others(made, tmp_path):
     images = headers(made)
     (plan,) = split_series(images)

@@ -59,6 +59,7 @@ def overlapping(geometry: VolumeGeometry) -> Segmentation:
     return Segmentation.from_array(masks, geometry, names=["liver", "tumor", "nothing yet"])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The number of bytes of compressed pixel data matches")  # by chance
 @pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
 @pytest.mark.parametrize("compression", ["none", "rle", "jpegls"])
@@ -95,6 +96,7 @@ def test_any_oblique_grid_and_any_voxels(
     assert found.geometry.matches(geometry)
 
 
+@pytest.mark.slow
 def test_overlaps_survive_and_empty_segments_stay(tmp_path: Path) -> None:
     images, geometry = source()
     made = overlapping(geometry)
@@ -108,6 +110,7 @@ def test_overlaps_survive_and_empty_segments_stay(tmp_path: Path) -> None:
         segmentation_to_dicom(made, images, kind="LABELMAP")
 
 
+@pytest.mark.slow
 def test_nothing_drawn_yet_can_be_saved(tmp_path: Path) -> None:
     images, geometry = source()
     made = Segmentation.from_array(np.zeros((1, *SHAPE), bool), geometry)
@@ -118,6 +121,7 @@ def test_nothing_drawn_yet_can_be_saved(tmp_path: Path) -> None:
     check_with_dciodvfy(data, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_tilted_gantry_keeps_its_shear() -> None:
     affine = AXIAL.copy()
     affine[:3, 0] = (0, 0.4, 2)
@@ -142,6 +146,7 @@ def test_what_was_drawn_on_a_straightened_volume_goes_back_to_the_slices() -> No
     assert np.array_equal(back.to_array(), due)
 
 
+@pytest.mark.slow
 def test_a_missing_slice_can_be_drawn_on(tmp_path: Path) -> None:
     images, geometry = source((12, 10, 12))
     array = np.zeros((12, 10, 12), np.uint8)
@@ -158,6 +163,7 @@ def test_pictures_without_a_place_in_the_patient_are_not_segmented() -> None:
         Segmentation.from_array(labels(), flat)
 
 
+@pytest.mark.slow
 def test_a_sparse_segmentation_has_its_own_grid() -> None:
     images, geometry = source((9, 10, 12))
     array = np.zeros((9, 10, 12), np.uint8)
@@ -184,6 +190,7 @@ def test_another_grid_is_resampled_and_says_so() -> None:
     assert geometry.offset_of(kept.geometry) == (1, 0, 0)
 
 
+@pytest.mark.slow
 def test_a_segmentation_on_its_own_grid_is_written_as_it_is(tmp_path: Path) -> None:
     images, geometry = source()
     finer = VolumeGeometry((12, 20, 24), geometry.affine @ np.diag([0.5, 0.5, 0.5, 1]))
@@ -250,6 +257,7 @@ def test_plain_ascii_needs_no_character_set() -> None:
     assert "SpecificCharacterSet" not in written
 
 
+@pytest.mark.slow
 def test_editing_makes_a_new_version_of_the_segmentation(tmp_path: Path) -> None:
     images, geometry = source()
     first = segmentation_to_dicom(
@@ -270,6 +278,7 @@ def test_editing_makes_a_new_version_of_the_segmentation(tmp_path: Path) -> None
     check_with_dciodvfy(to_bytes(again), tmp_path)
 
 
+@pytest.mark.slow
 def test_modifiers_regions_and_algorithms_survive(tmp_path: Path) -> None:
     images, geometry = source()
     words = Terminology(
@@ -327,6 +336,7 @@ def test_voxels_of_a_segment_that_is_not_described_are_reported(kind: str) -> No
     )
 
 
+@pytest.mark.slow
 def test_another_frame_of_reference_than_that_of_the_images_is_a_remark() -> None:
     images, geometry = source()
     made = Segmentation.from_array(labels(), geometry, names=["left kidney", "tumor"])
@@ -399,6 +409,7 @@ def test_content_labels_are_code_strings() -> None:
     assert content_label("ä") == "SEGMENTATION"
 
 
+@pytest.mark.slow
 def test_highdicom_reads_the_same_voxels() -> None:
     import highdicom as hd
 
@@ -415,6 +426,7 @@ def dcmqi(name: str) -> str:
     return shutil.which(name) or pytest.skip(f"{name} is not here; to run this test: pip install dcmqi")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
 def test_dcmqi_reads_the_same_voxels(kind: str, tmp_path: Path) -> None:
     images, geometry = source(affine=oblique((0.2, -0.3, 0.4), (2, 0.7, 0.7), (1, 2, 3)))
@@ -449,6 +461,7 @@ def test_dcmqi_reads_the_same_voxels(kind: str, tmp_path: Path) -> None:
     assert {one["SegmentLabel"] for group in described for one in group} >= {"liver", "tumor"}
 
 
+@pytest.mark.slow
 def test_what_dcmqi_writes_is_read(tmp_path: Path) -> None:
     instances = scan(np.zeros(SHAPE, np.int16), oblique((0.2, -0.3, 0.4), (2, 0.7, 0.7), (1, 2, 3)))
     geometry = split_series(headers(instances))[0].geometry
@@ -555,6 +568,7 @@ def test_the_template_places_slices() -> None:
     assert split_series(images)[0].geometry.matches(geometry)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("character_set", "name"),
     [
@@ -585,6 +599,7 @@ def _file(data: bytes) -> io.BytesIO:
     return io.BytesIO(data)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from((-1.5, -1.0, -0.5, -0.25, 0.5, 1.0, 1.5)) | st.floats(-2, 2),
@@ -606,6 +621,7 @@ def test_what_is_drawn_on_a_straightened_volume_comes_back_the_same(
     assert np.array_equal(back.segments[0].mask.whole(scanned.shape), inside)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tilt", [0.0, 0.5])
 @pytest.mark.parametrize("measures", ["absent", "empty", "without spacing"])
 def test_a_segmentation_without_pixel_measures_takes_the_spacing_of_its_images(

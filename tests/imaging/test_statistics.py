@@ -65,6 +65,7 @@ affines = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(arrays(np.bool_, st.tuples(*[st.integers(1, 5)] * 3)), affines)
 def test_any_segment_has_the_diameter_of_all_pairs_and_the_same_numbers_flipped(
@@ -88,6 +89,7 @@ def test_any_segment_has_the_diameter_of_all_pairs_and_the_same_numbers_flipped(
     assert found.volume == pytest.approx(len(at) * np.prod(grid.spacing) / 1000)
 
 
+@pytest.mark.slow
 def test_a_sphere_in_an_oblique_anisotropic_grid() -> None:
     grid = VolumeGeometry((40, 60, 80), oblique((0.3, -0.2, 0.5), (1.5, 1, 0.75), (0, 0, 0)))
     centre = grid.to_lps([20, 30, 40])
@@ -102,6 +104,7 @@ def test_a_sphere_in_an_oblique_anisotropic_grid() -> None:
     assert measure_shape(mask[:, ::-1], grid).voxels == found.voxels == np.count_nonzero(mask)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(arrays(np.float64, st.integers(0, 50), elements=st.floats(-1e6, 1e6) | st.just(float("nan"))))
 def test_values_are_those_of_numpy(values: np.ndarray) -> None:
@@ -222,6 +225,7 @@ def test_lean_body_mass_and_surface_are_those_of_another_program(
         assert found.array.max() / volume.array.max() == pytest.approx(factor, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_uptake_of_one_type_becomes_that_of_another() -> None:
     counts = pet(Units="CNTS", PatientSex="M", PatientSize="1.85")
     for one in counts:
@@ -299,6 +303,7 @@ def test_uptake_by_surface_has_its_unit_and_no_glycolysis() -> None:
     assert found.glycolysis is None
 
 
+@pytest.mark.slow
 def test_body_weight_factors() -> None:
     assert body_weight_factor(pet()[0]) == pytest.approx(FACTOR)
     assert body_weight_factor(pet(DecayCorrection="ADMIN")[0]) == pytest.approx(70_000 / 350e6)
@@ -395,6 +400,7 @@ def test_no_uptake_without_its_inputs(changed: dict[str, Any], sentence: str) ->
         body_weight_factor(pet(**changed)[0])
 
 
+@pytest.mark.slow
 def test_the_injection_is_read_in_the_time_zone_of_the_scan() -> None:
     """08:00 UTC is 09:00 in a scanner's time of +0100, in which the scan began at 10:00."""
     for zone, injected in (

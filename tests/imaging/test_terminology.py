@@ -23,6 +23,7 @@ from dicomdock.imaging.terminology import (
 )
 
 
+@pytest.mark.slow
 @given(st.tuples(*[st.integers(0, 255)] * 3))
 def test_colours_survive_cielab(rgb: tuple[int, int, int]) -> None:
     assert from_cielab(to_cielab(rgb)) == rgb

@@ -74,6 +74,7 @@ def test_files_without_preamble_and_meta_information_are_read() -> None:
     assert np.array_equal(Volume.from_instances(bare).array, array)
 
 
+@pytest.mark.slow
 def test_filling_by_two_threads_gives_the_same_as_reading_at_once() -> None:
     array = values((20, 32, 32))
     instances = scan(array)
@@ -333,6 +334,7 @@ def test_what_is_not_dicom_video_or_of_another_size_is_refused_in_words() -> Non
         fill_slice(allocate(plans[0]), small)
 
 
+@pytest.mark.slow
 def test_a_header_that_claims_too_much_memory_is_refused() -> None:
     with pytest.raises(GeometryError, match="memory"):
         allocate(split_series(headers(scan(np.zeros((40, 2, 2), np.int16), Rows=65535, Columns=65535)))[0])
@@ -448,6 +450,7 @@ def test_a_real_oblique_head_is_what_pydicom_reads() -> None:
     )
 
 
+@pytest.mark.slow
 def test_real_ultrasound_and_enhanced_mr() -> None:
     folder = shared_data("zoo")
     ultrasound = Volume.from_instances(
@@ -586,6 +589,7 @@ def test_a_window_is_as_fine_as_the_values(scale: float) -> None:
     assert (shown.min(), shown.max()) == (0, 255)
 
 
+@pytest.mark.slow
 def test_a_hot_lesion_of_pet_is_seen() -> None:
     array = np.random.default_rng(0).integers(0, 100, (20, 64, 64)).astype(np.int16)
     array[10, 30:33, 30:33] = 1000

@@ -157,6 +157,7 @@ def written(settings: Settings, file: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_thirty_links_at_once_start_one_dock_and_none_is_lost(
     settings: Settings, dock_command: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -219,6 +220,7 @@ def test_the_opener_takes_one_link_and_nothing_else(settings: Settings, argument
     assert b"exactly one link" in answer.stderr
 
 
+@pytest.mark.slow
 def test_the_opener_ends_at_once_and_a_carrier_starts_the_dock(
     settings: Settings, dock_command: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -240,6 +242,7 @@ def test_the_opener_ends_at_once_and_a_carrier_starts_the_dock(
     assert written(settings, tmp_path / "links")[1] == {"link": LINK}
 
 
+@pytest.mark.slow
 def test_a_user_without_a_terminal_is_reported_in_our_words(settings: Settings, tmp_path: Path) -> None:
     notifier = tmp_path / "notify-send"
     notifier.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/notice\n')

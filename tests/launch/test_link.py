@@ -248,6 +248,7 @@ def test_the_token_is_shown_nowhere() -> None:
     assert request.token.reveal() == "k0z.R-_~"
 
 
+@pytest.mark.slow
 @given(study=uids, series=st.lists(uids, max_size=3), token=tokens, path=st.text(max_size=20))
 def test_what_a_page_encodes_comes_back(study: str, series: list[str], token: str, path: str) -> None:
     endpoint = "https://pacs.test/" + quote(path, safe="").replace(".", "")
@@ -303,6 +304,7 @@ pieces = st.lists(
 ).map("".join)
 
 
+@pytest.mark.slow
 @given(start=starts, rest=pieces)
 def test_anything_is_read_or_refused_and_the_reason_repeats_nothing(start: str, rest: str) -> None:
     try:

@@ -30,6 +30,7 @@ def test_a_comma_inside_quotes_does_not_end_an_entry():
     )
 
 
+@pytest.mark.slow
 @given(st.text(max_size=200))
 def test_any_header_is_read_without_failing(text):
     choices(text)

@@ -60,6 +60,7 @@ def test_what_is_not_a_transaction_is_refused(server, method, path, status):
     assert server.ask(path, method=method).status == status
 
 
+@pytest.mark.slow
 def test_a_client_that_goes_away_leaves_the_server_well(server, caplog):
     stored = builders.ct_series(40, rows=512, columns=512)
     server.add(*(made.data for made in stored))

@@ -136,6 +136,7 @@ def test_no_canary_leaves_on_any_route(server: Running, originals: list[Made]) -
     assert {path for path, _ in paths(seen(originals[0]))} <= answered
 
 
+@pytest.mark.slow
 def test_original_identifiers_lead_nowhere(server: Running, originals: list[Made]) -> None:
     """The answer to a UID of the archive, or of what is held back, is the one to a UID of nobody."""
     nobody = Resource(generate_uid(), generate_uid(), generate_uid())
@@ -224,6 +225,7 @@ def test_nothing_is_stored_or_deleted(server: Running, originals: list[Made], ar
     assert archive.summary() == before
 
 
+@pytest.mark.slow
 def test_what_is_held_back_is_listed_for_who_serves(
     archive: Archive, originals: list[Made], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -237,6 +239,7 @@ def test_what_is_held_back_is_listed_for_who_serves(
         assert reason in message
 
 
+@pytest.mark.slow
 def test_what_comes_is_seen_and_what_goes_is_not(archive: Archive) -> None:
     source = DeidentifiedArchive(archive, deidentifier())
     (one,) = ct_series(1, PatientID="new")
@@ -251,6 +254,7 @@ def test_what_comes_is_seen_and_what_goes_is_not(archive: Archive) -> None:
     assert copy.study not in str([*source.search(Query("studies"))])
 
 
+@pytest.mark.slow
 def test_no_order_gives_the_originals_away(archive: Archive, originals: list[Made]) -> None:
     source = DeidentifiedArchive(archive, deidentifier())
     plain, *orders = (

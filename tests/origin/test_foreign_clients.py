@@ -113,6 +113,7 @@ def test_pictures_are_read_as_the_window_says(client, stored):
     assert np.abs(shown - expected).max() <= 1
 
 
+@pytest.mark.slow
 def test_the_requests_of_monai_labels_data_store(client, server, stored):
     """What ``monailabel/datastore/dicom.py`` and ``utils/dicom.py`` ask of a server, by its client."""
     study, series = stored[0].study, stored[0].series

@@ -104,6 +104,7 @@ def test_a_proxy_that_is_not_an_address_is_refused(archive, address):
         create_app(archive, proxies=(address,))
 
 
+@pytest.mark.slow
 @given(st.text(max_size=200), st.text(max_size=80))
 def test_any_header_is_read_without_failing(forwarded, host):
     for name, value in (("forwarded", forwarded), ("x-forwarded-host", host)):

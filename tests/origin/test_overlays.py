@@ -104,6 +104,7 @@ def test_overlays_in_unused_bits_are_white(tmp_path: Path) -> None:
     assert np.array_equal(shown == 255, judged(tmp_path) == 255)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("planes", "attributes"),
     [
@@ -138,6 +139,7 @@ def test_colours_have_overlays_too(tmp_path: Path) -> None:
     assert (shown[~bits] == [100, 50, 20]).all()
 
 
+@pytest.mark.slow
 @hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.sampled_from([0, 1, 7, 8, 65535]),

@@ -51,6 +51,7 @@ def test_what_lies_behind_is_found_and_retrieved_as_if_it_lay_here(server, proxy
     )
 
 
+@pytest.mark.slow
 def test_what_is_stored_and_deleted_here_is_so_behind(server, proxy):
     (made,) = builders.ct_series(1)
     body = MultipartBody([Part("application/dicom", lambda: iter((made.data,)), length=len(made.data))])
@@ -68,6 +69,7 @@ def test_what_is_stored_and_deleted_here_is_so_behind(server, proxy):
     assert server.ask("/dicom-web/studies", JSON).json() == []
 
 
+@pytest.mark.slow
 def test_what_is_not_there_and_what_is_away_are_distinguished(proxy, settings):
     assert proxy.ask("/dicom-web/studies/1.2/metadata").status == 404
     away = ServerProfile("away", "http://127.0.0.1:9/dicom-web")
@@ -75,6 +77,7 @@ def test_what_is_not_there_and_what_is_away_are_distinguished(proxy, settings):
         assert running.ask("/dicom-web/studies", JSON).status == 502
 
 
+@pytest.mark.slow
 def test_what_a_server_sends_instead_of_an_instance_is_not_passed_on(settings):
     (made,) = builders.ct_series(1)
     body = MultipartBody(

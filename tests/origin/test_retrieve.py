@@ -249,6 +249,7 @@ def test_frames_that_are_none_are_refused(server, numbers, status):
     assert server.ask(f"{path(made)}/frames/{numbers}").status == status
 
 
+@pytest.mark.slow
 def test_pictures_at_every_level(server):
     stored = builders.ct_series(3)
     server.add(*(made.data for made in stored), builders.document(StudyInstanceUID=stored[0].study).data)

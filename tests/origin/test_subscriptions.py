@@ -41,6 +41,7 @@ def _curl(server: Running, path: str, method: str = "POST") -> tuple[int, dict[s
     return int(first.split()[1]), {name.lower(): text for name, text in headers.items()}
 
 
+@pytest.mark.slow
 def test_a_subscriber_hears_of_each_change_and_later_of_what_it_missed(server: Running) -> None:
     steps = ProcedureSteps(server.archive.worklist.open())
     status, headers = _curl(server, f"/{ALL}/subscribers/READER?deletionlock=false")
@@ -73,6 +74,7 @@ def test_a_subscriber_hears_of_each_change_and_later_of_what_it_missed(server: R
     assert server.ask(f"{ITEMS}/1.2.840.1/cancelrequest", method="POST").status == 409
 
 
+@pytest.mark.slow
 def test_a_filter_selects_by_attributes_as_the_standard_writes_them(server: Running) -> None:
     """The form of PS3.18 §11.10.1.2.2, with several keys, a tag, and a list of UIDs with its own commas."""
     steps = ProcedureSteps(server.archive.worklist.open())
@@ -100,6 +102,7 @@ def test_a_filter_selects_by_attributes_as_the_standard_writes_them(server: Runn
     assert _curl(server, path, "DELETE")[0] == 200
 
 
+@pytest.mark.slow
 def test_a_subscription_is_refused_by_the_code_of_the_standard(server: Running) -> None:
     for path, method, expected in (
         ("/1.2.840.99/subscribers/READER", "POST", 404),
@@ -147,6 +150,7 @@ def test_an_event_channel_is_as_open_as_reading_and_not_to_pages_of_others(serve
     assert len(Router(routes=routes(server.archive)).routes) == 1  # the dock has none
 
 
+@pytest.mark.slow
 def test_a_subscriber_that_takes_nothing_is_cut_and_keeps_what_it_was_not_sent(
     server: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -77,6 +77,7 @@ def test_what_cannot_be_is_refused(server, made, parameters, status):
     assert ask(server, made, **parameters).status == status
 
 
+@pytest.mark.slow
 def test_study_and_series_may_be_left_out_but_not_be_wrong(server):
     made = builders.ct_series(1)[0]
     server.add(made.data)

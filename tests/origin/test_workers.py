@@ -29,6 +29,7 @@ def workers():
     workers.close()
 
 
+@pytest.mark.slow
 def test_a_crash_is_one_sentence_and_the_next_call_works(workers):
     with pytest.raises(NotAcceptable, match="decoder failed"):
         workers.call(die)
@@ -43,6 +44,7 @@ def test_a_hang_ends():
     workers.close()
 
 
+@pytest.mark.slow
 def test_errors_arrive_as_they_are(workers):
     with pytest.raises(InvalidInput, match="no such frame"):
         workers.call(refuse)

@@ -48,6 +48,7 @@ def _created(server: Running, uid: str) -> str:
     return f"/{uid}"
 
 
+@pytest.mark.slow
 def test_curl_creates_claims_updates_and_completes_a_work_item(
     server: Running, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -210,6 +211,7 @@ def test_an_abandoned_claim_is_reported_to_both_sides(
     assert len(json.loads(server.ask(f"{ITEMS}?{replaced}").data)) == 1
 
 
+@pytest.mark.slow
 def test_the_work_list_is_not_open_to_everybody(server: Running) -> None:
     _created(server, "1.2.840.9")
     token = {"Authorization": "Bearer token"}

@@ -103,6 +103,7 @@ def test_the_answer_to_an_upload_is_xml_on_request(server):
     assert from_xml(response.data) == upload(JSON).json()
 
 
+@pytest.mark.slow
 def test_dcm2xml_finds_the_same_in_the_stored_file(filled, tmp_path):
     if shutil.which("dcm2xml") is None:
         unavailable("dcm2xml", "apt install dcmtk")

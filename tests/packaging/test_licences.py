@@ -63,6 +63,7 @@ def test_expressions_are_read(expression, allowed):
     assert permissive(expression) is allowed
 
 
+@pytest.mark.slow
 def test_no_dependency_is_copyleft():
     pytest.importorskip("trame_slicer", reason="the viewer's dependencies cannot be looked at without it")
     parts = sbom.runtime([extra for extra in EXTRAS if extra not in CHOSEN])
@@ -76,6 +77,7 @@ def test_no_dependency_is_copyleft():
     assert all("MPL-2.0" in licence for licence in refused.values()), refused
 
 
+@pytest.mark.slow
 def test_the_bill_of_materials_lists_every_dependency():
     ran = subprocess.run(
         [sys.executable, "scripts/sbom.py", "dock"], cwd=PROJECT, capture_output=True, text=True, check=True

@@ -37,6 +37,7 @@ OUTPUT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("archive_settings", ["sqlite"], indirect=True)
 def test_curl_does_a_case(
     archive_settings: Settings, archive: Archive, projects: Projects, make: Callable[..., Project]

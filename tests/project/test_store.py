@@ -146,6 +146,7 @@ def test_a_project_and_its_open_steps_are_removed(projects: Projects, archive: A
         make("empty", count=0)
 
 
+@pytest.mark.slow
 def test_of_many_who_take_one_case_at_once_one_has_it(
     archive_settings: Settings, make: Make, projects: Projects
 ) -> None:
@@ -168,6 +169,7 @@ def test_of_many_who_take_one_case_at_once_one_has_it(
     assert (case.state, case.person) == (CaseState.TAKEN, winner)
 
 
+@pytest.mark.slow
 def test_many_who_take_cases_at_once_share_them(archive_settings: Settings, make: Make) -> None:
     people = tuple(f"person{number}" for number in range(12))
     make(count=12, annotators=people)
@@ -315,6 +317,7 @@ def test_another_program_does_a_case_over_the_work_list(
         steps.change_state(taken.step, State.CANCELED, "1.2.9")
 
 
+@pytest.mark.slow
 def test_every_case_is_somebodys_or_open_whatever_happens(
     projects: Projects, clock: Clock, make: Make
 ) -> None:
@@ -387,6 +390,7 @@ with Archive.open(settings) as archive:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("moment", "state"), [("claimed", CaseState.OPEN), ("later", CaseState.TAKEN)])
 def test_what_a_killed_process_had_not_committed_did_not_happen(
     archive_settings: Settings, projects: Projects, make: Make, moment: str, state: CaseState

@@ -44,6 +44,7 @@ def ask(request: str, case: Case, rules: Project, person: str, others: list[Case
     return {"accept": transitions.accept, "release": transitions.release}[request](case, rules, person)
 
 
+@pytest.mark.slow
 @given(
     st.booleans(),
     st.lists(st.tuples(st.sampled_from(REQUESTS), st.sampled_from(PEOPLE), st.integers(0, 1)), max_size=40),
@@ -73,6 +74,7 @@ def test_no_walk_leaves_the_rules(review: bool, walk: list[tuple[str, str, int]]
         assert len(holders) == len(set(holders))
 
 
+@pytest.mark.slow
 @given(st.integers(1, 10**6), st.integers(1, 26), st.integers(1, 26))
 def test_a_case_is_found_by_its_name(number: int, slot: int, annotations: int) -> None:
     rules = replace(project(review=False), annotations=annotations)
@@ -80,6 +82,7 @@ def test_a_case_is_found_by_its_name(number: int, slot: int, annotations: int) -
     assert key_of(name_of(case, rules), rules) == case.key
 
 
+@pytest.mark.slow
 @given(st.text(max_size=12))
 def test_what_is_not_a_name_of_a_case_is_refused(text: str) -> None:
     with contextlib.suppress(InvalidInput):
@@ -87,6 +90,7 @@ def test_what_is_not_a_name_of_a_case_is_refused(text: str) -> None:
         assert (number >= 1, 1 <= slot <= 26) == (True, True)
 
 
+@pytest.mark.slow
 @given(st.text(max_size=2000))
 def test_a_project_is_read_as_it_was_written(text: str) -> None:
     rules = replace(project(review=True), task=Task(text, text))

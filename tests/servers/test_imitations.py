@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import inspect
 
+import pytest
+
 from tests.conftest import PROJECT
 from tests.servers import imitations
 
 
+@pytest.mark.slow
 def test_no_server_of_the_tests_matches_by_the_code_that_it_judges():
     """A server and the client that share one reading of a key would be wrong in the same way."""
     folders = [PROJECT / "tests" / "servers", PROJECT / "tests" / "dicomweb"]

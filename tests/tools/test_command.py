@@ -28,6 +28,7 @@ GIVEN = (
 SECRET = ("DICOMDOCK_TOKEN", "AWS_SECRET_ACCESS_KEY", "HTTPS_PROXY", "PGPASSWORD", "SSH_AUTH_SOCK", "MY_PATH")
 
 
+@pytest.mark.slow
 def test_a_program_is_given_what_it_needs_and_no_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 
+import pytest
 import tomli_w
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -45,6 +46,7 @@ def test_bytes_are_a_declaration_or_a_sentence(data):
         parse_tool(data, "t")
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(st.dictionaries(st.sampled_from(KEYS), values, max_size=4))
 def test_what_is_taken_can_be_written_and_read_again(changes):
@@ -86,6 +88,7 @@ documents = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(documents)
 @example({"models": {"a": {"labels": {"b": float("inf")}}}})

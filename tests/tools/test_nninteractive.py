@@ -66,6 +66,7 @@ def at(settings: Settings, url: str) -> Settings:
     return replace(settings, nninteractive=url)
 
 
+@pytest.mark.slow
 def test_prompts_change_the_segment_and_are_taken_back(settings):
     with region_growing() as (server, growing):
         session = PromptSession(at(settings, server.url))
@@ -99,6 +100,7 @@ def test_prompts_change_the_segment_and_are_taken_back(settings):
     assert sent.count("/set_image") == 1  # the images travel once
 
 
+@pytest.mark.slow
 def test_who_may_be_asked(settings):
     with pytest.raises(InvalidInput, match="No nnInteractive server is known"):
         PromptSession(settings)
@@ -116,6 +118,7 @@ def test_who_may_be_asked(settings):
         session.close()
 
 
+@pytest.mark.slow
 def test_servers_that_are_gone_or_something_else(settings):
     with region_growing() as (server, growing):
         session = PromptSession(at(settings, server.url), prediction=0.5)
@@ -218,6 +221,7 @@ def packed(shape: tuple[int, ...], kind: bytes, chunks: bytes = b"\0\0\0\0") -> 
 BOX = {"ran_prediction": True, "bbox": [[0, 1]] * 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "headers", "why"),
     [
@@ -246,6 +250,7 @@ def test_an_answer_is_bounded_before_it_is_read_or_unpacked(settings, body, head
         session.close()
 
 
+@pytest.mark.slow
 def test_an_answer_that_comes_drop_by_drop_is_given_up(settings):
     """Each block comes in time, the whole never."""
     ended = threading.Event()

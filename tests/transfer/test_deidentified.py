@@ -97,6 +97,7 @@ def test_no_canary_reaches_the_server(
     assert found(json.dumps(stated).encode()) == set()
 
 
+@pytest.mark.slow
 def test_copies_do_not_count_as_sent_and_what_cannot_leave_is_named(
     queue: TransferQueue,
     archive: Archive,
@@ -123,6 +124,7 @@ def test_copies_do_not_count_as_sent_and_what_cannot_leave_is_named(
     assert archive.retention.evict(0).removed == ()
 
 
+@pytest.mark.slow
 def test_a_resumed_push_sends_the_rest_under_the_same_names(
     queue: TransferQueue,
     archive: Archive,
@@ -146,6 +148,7 @@ def test_a_resumed_push_sends_the_rest_under_the_same_names(
     assert not {one.SOPInstanceUID for one in copies} & {one.instance for one in made}
 
 
+@pytest.mark.slow
 def test_files_leave_as_copies_too(
     queue: TransferQueue,
     archive: Archive,
@@ -166,6 +169,7 @@ def test_files_leave_as_copies_too(
     assert file.read_bytes() == one.data
 
 
+@pytest.mark.slow
 def test_each_copy_is_made_once_and_what_cannot_be_blanked_does_not_stop_the_rest(
     queue: TransferQueue,
     archive: Archive,

@@ -86,6 +86,7 @@ def test_the_real_head_comes_whole(orthanc: Orthanc, archive: Archive, settings:
     assert bodies == sorted(file.read_bytes() for file in files)
 
 
+@pytest.mark.slow
 def test_what_is_here_is_not_fetched_again(archive: Archive, settings: Settings):
     made = ct_series(4)
     server = Awkward(made)
@@ -126,6 +127,7 @@ class Writes:
         monkeypatch.setattr(ArchiveWriter, "receive", counting)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("present", [1, 9, 10])
 def test_a_series_of_which_much_is_missing_is_streamed_and_what_is_present_is_not_written(
     archive: Archive, settings: Settings, monkeypatch: pytest.MonkeyPatch, present: int
@@ -144,6 +146,7 @@ def test_a_series_of_which_much_is_missing_is_streamed_and_what_is_present_is_no
     assert kept(archive, series_of(made)) == originals(made)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("missing", "present", "rows"),
     [(8, 4, 16), (9, 12, 16), (9, 9, 256)],
@@ -194,6 +197,7 @@ def test_whatever_a_stream_that_completes_a_series_lacks_is_fetched(
     assert archive.instances(series_of(foreign)) == []
 
 
+@pytest.mark.slow
 def test_a_server_that_turns_out_not_to_stream_series_is_asked_for_what_is_missing_alone(
     archive: Archive, settings: Settings
 ):
@@ -222,6 +226,7 @@ def test_a_real_server_completes_a_series_in_one_stream(
     assert kept(archive, series_of(made)) == originals(made)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("counted", [False, True])
 def test_an_instance_left_out_of_a_good_answer_is_noticed_and_fetched(
     archive: Archive, settings: Settings, counted: bool
@@ -237,6 +242,7 @@ def test_an_instance_left_out_of_a_good_answer_is_noticed_and_fetched(
     assert kept(archive, series_of(made)) == originals(made)
 
 
+@pytest.mark.slow
 def test_an_instance_that_never_arrives_is_named(archive: Archive, settings: Settings):
     made = ct_series(3)
     server = Awkward(made)
@@ -276,6 +282,7 @@ def test_an_answer_cut_in_the_middle_is_completed(archive: Archive, settings: Se
     assert kept(archive, series_of(made)) == originals(made)
 
 
+@pytest.mark.slow
 def test_a_server_without_series_retrieval_gives_every_instance(archive: Archive, settings: Settings):
     made = ct_series(12)
     server = Awkward(made, levels=("instance",), single=True)
@@ -285,6 +292,7 @@ def test_a_server_without_series_retrieval_gives_every_instance(archive: Archive
     assert kept(archive, series_of(made)) == originals(made)
 
 
+@pytest.mark.slow
 def test_a_conflict_keeps_the_first_copy_and_replace_takes_the_new(archive: Archive, settings: Settings):
     mine = ct_series(2)
     theirs = [mine[0], changed(mine[1], PatientComments="edited on the server")]
@@ -303,6 +311,7 @@ def _part(made: Made) -> Part:
     return Part("application/dicom", lambda: iter([made.data]), length=len(made.data))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["study", "series", "instance"])
 def test_what_the_server_does_not_have_is_not_found(archive: Archive, settings: Settings, level: str):
     made = ct_series(1)[0]
@@ -389,6 +398,7 @@ def test_too_little_space_stops_the_pull_and_leaves_the_archive_whole(settings: 
     assert not [file for file in (narrow.archive / "files").rglob("*") if file.is_file()]
 
 
+@pytest.mark.slow
 def test_closing_the_pull_cancels_it_and_keeps_what_came(archive: Archive, settings: Settings):
     made = ct_series(30)
     server = Awkward(made, levels=("instance",))
@@ -494,6 +504,7 @@ def requests_of(server: Awkward, path: str) -> int:
     return sum(one.path.partition("?")[0] == path for one in server.asked)
 
 
+@pytest.mark.slow
 def test_what_a_server_gives_as_whole_studies_only_comes_so(archive: Archive, settings: Settings):
     one = ct_series(3)
     two = [changed(made, StudyInstanceUID=one[0].study) for made in ct_series(2)]
@@ -510,6 +521,7 @@ def test_what_a_server_gives_as_whole_studies_only_comes_so(archive: Archive, se
         assert report.warnings == (f"{client.name} gave {study} as a whole only.",)
 
 
+@pytest.mark.slow
 def test_whole_studies_come_where_no_instances_are_listed_either(archive: Archive, settings: Settings):
     one = ct_series(3)
     two = [changed(made, StudyInstanceUID=one[0].study) for made in ct_series(2)]
@@ -526,6 +538,7 @@ def test_whole_studies_come_where_no_instances_are_listed_either(archive: Archiv
             archive.remove(study)
 
 
+@pytest.mark.slow
 def test_of_a_server_known_to_give_whole_studies_nothing_less_is_requested(
     archive: Archive, settings: Settings
 ):
@@ -556,6 +569,7 @@ def test_of_a_server_known_to_give_whole_studies_nothing_less_is_requested(
         assert [failure.resource for failure in report.missing] == [one[1].resource]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("there", [0, 2])
 def test_a_study_is_not_transferred_again_for_one_instance_that_the_server_has_lost(
     archive: Archive, settings: Settings, there: int
@@ -592,6 +606,7 @@ def studies_alone(made: list[Made]) -> Awkward:
     return Awkward(made, lists=("studies",))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("server", [series_without_uids, studies_alone])
 def test_a_study_without_a_list_of_series_comes_as_one_stream(
     archive: Archive, settings: Settings, server: Callable[[list[Made]], Awkward]
@@ -652,6 +667,7 @@ class _Together(Awkward):
         return super().__call__(request)
 
 
+@pytest.mark.slow
 def test_studies_do_not_wait_for_each_others_lists(archive: Archive, settings: Settings):
     studies = [ct_series(2) for _ in range(6)]
     with client_of(_Together([one for made in studies for one in made]), settings) as client:
@@ -771,6 +787,7 @@ def test_one_odd_uid_stops_nothing(
         assert any("cannot be used" in failure.reason for failure in report.missing)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("odd", [1, 30])
 def test_bytes_behind_a_data_set_are_stored_and_reported(archive: Archive, settings: Settings, odd: int):
     """A real server sent stale memory behind its parts: nothing is lost, and nothing is hidden."""
@@ -786,6 +803,7 @@ def test_bytes_behind_a_data_set_are_stored_and_reported(archive: Archive, setti
     assert any("10 more" in warning for warning in report.warnings) == (odd == 30)
 
 
+@pytest.mark.slow
 def test_a_server_that_writes_no_closing_delimiter_gives_all_it_has(archive: Archive, settings: Settings):
     """Its answers are as long as HTTP says, and the last instance of each is whole by its own lengths."""
     made = ct_series(3)

@@ -105,6 +105,7 @@ def test_verification_finds_a_server_that_kept_something_else(
     assert not report.complete
 
 
+@pytest.mark.slow
 def test_verification_accepts_a_server_that_rewrites(
     settings: Settings, series: tuple[list[Made], list[Part]]
 ):
@@ -126,6 +127,7 @@ def test_verification_accepts_a_server_that_rewrites(
     assert [one.data for one in server.instances] != [one.data for one in made]
 
 
+@pytest.mark.slow
 def test_a_server_that_says_nothing_is_asked_what_it_holds(
     settings: Settings, series: tuple[list[Made], list[Part]]
 ):
@@ -223,6 +225,7 @@ def test_what_is_damaged_in_the_archive_is_named_and_the_rest_is_sent(
     assert report.sent == 2
 
 
+@pytest.mark.slow
 def test_a_file_that_is_damaged_while_others_are_sent_is_not_sent(
     settings: Settings, series: tuple[list[Made], list[Part]]
 ):

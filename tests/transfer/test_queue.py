@@ -103,6 +103,7 @@ def test_what_is_done_is_not_queued_again(queue: TransferQueue):
     assert queue.get(number).report == {"complete": True}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("background", "state"), [(False, "paused"), (True, "queued")])
 def test_a_transfer_whose_process_died_is_found(
     settings: Settings, queue: TransferQueue, background: bool, state: str
@@ -138,6 +139,7 @@ def test_a_transfer_that_only_a_process_number_claims_was_interrupted(
     assert [found.id for found in queue.recover()] == [number]
 
 
+@pytest.mark.slow
 def test_the_locks_of_dead_processes_are_swept(settings: Settings, queue: TransferQueue):
     for _ in range(3):
         claim_elsewhere(settings, queue.add("pull", "a", ["1.2"]).id, kill=True)
@@ -146,6 +148,7 @@ def test_the_locks_of_dead_processes_are_swept(settings: Settings, queue: Transf
     assert list((settings.state / "owners").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_who_recovers_late_leaves_a_transfer_alone_that_runs_again(settings: Settings, queue: TransferQueue):
     number = queue.add("pull", "a", ["1.2"]).id
     claim_elsewhere(settings, number)
@@ -322,6 +325,7 @@ def test_a_long_history_is_listed_in_little_memory_and_kept_small(settings: Sett
     assert (settings.state / "transfers.db").stat().st_size < 10_000_000
 
 
+@pytest.mark.slow
 def test_what_waits_or_can_be_resumed_outlives_the_history(queue: TransferQueue):
     paused = queue.add("pull", "a", ["1.2"]).id
     queue.request(paused, "pause")

@@ -94,6 +94,7 @@ def test_a_pull_and_the_push_of_what_it_brought(
     assert all(one.sent == ("orthanc",) for one in archive.instances(Resource(study_of(made))))
 
 
+@pytest.mark.slow
 def test_a_resumed_push_sends_only_what_is_not_confirmed(
     queue: TransferQueue, archive: Archive, settings: Settings, tmp_path: Path
 ):
@@ -125,6 +126,7 @@ def test_a_resumed_push_sends_only_what_is_not_confirmed(
     assert queue.items(transfer.id, "failed", "unconfirmed") == []
 
 
+@pytest.mark.slow
 def test_what_cannot_be_sent_is_not_worth_another_try(
     queue: TransferQueue, archive: Archive, settings: Settings, tmp_path: Path
 ):
@@ -171,6 +173,7 @@ def test_pushing_a_file_says_nothing_of_the_archives_instance_of_its_uid(
     assert archive.retention.evict(0).removed == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("wish", "state"), [("pause", "paused"), ("cancel", "cancelled")])
 def test_a_request_from_elsewhere_ends_a_running_transfer(
     queue: TransferQueue, archive: Archive, settings: Settings, wish: str, state: str
@@ -218,6 +221,7 @@ def test_an_interrupt_does_not_wait_for_a_silent_server(
     assert queue.resume(transfer.id).state == "queued"
 
 
+@pytest.mark.slow
 def test_a_runner_outlives_a_list_of_transfers_that_cannot_be_used_for_a_while(
     queue: TransferQueue, archive: Archive, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ):
@@ -315,6 +319,7 @@ def test_a_stopped_runner_leaves_its_work_for_the_next(
     assert len(archive.instances(Resource(study_of(made)))) == 20
 
 
+@pytest.mark.slow
 def test_an_unexpected_error_is_written_down_and_the_runner_lives_on(
     queue: TransferQueue, archive: Archive, settings: Settings, caplog: pytest.LogCaptureFixture
 ):

@@ -45,6 +45,7 @@ class _Simulated:
         self.line.received(number, self._delay)
 
 
+@pytest.mark.slow
 @given(
     rate=st.floats(20_000, 20_000_000),
     delay=st.floats(0.001, 0.5),

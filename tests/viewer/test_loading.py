@@ -113,6 +113,7 @@ def test_the_window_is_guessed_of_the_images_that_have_arrived() -> None:
     assert loaded.volume.window() != loaded.first_window()
 
 
+@pytest.mark.slow
 def test_the_middle_comes_first(settings: Settings) -> None:
     _, _, instances = made_study()
     store(settings, instances)
@@ -127,6 +128,7 @@ def test_the_middle_comes_first(settings: Settings) -> None:
     assert max(first) <= SHAPE[0] // 2 + 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [True, False], ids=["headers known", "headers unknown"])
 def test_an_image_is_shown_before_the_series_is_complete(settings: Settings, known: bool) -> None:
     _, _, instances = made_study()
@@ -159,6 +161,7 @@ def test_an_image_is_shown_before_the_series_is_complete(settings: Settings, kno
     assert np.array_equal(told.allocated[-1].volume.array, phantom())
 
 
+@pytest.mark.slow
 def test_the_place_of_all_images_is_known_before_one_is_here(settings: Settings) -> None:
     _, _, instances = made_study()
     coming = threading.Event()
@@ -179,6 +182,7 @@ def test_the_place_of_all_images_is_known_before_one_is_here(settings: Settings)
     assert np.array_equal(told.allocated[-1].volume.array, phantom())
 
 
+@pytest.mark.slow
 def test_a_series_that_is_whole_does_not_wait_for_the_rest_of_its_study(settings: Settings) -> None:
     _, _, instances = made_study()
     store(settings, instances)
@@ -243,6 +247,7 @@ def test_a_damaged_image_is_named_and_the_others_are_shown(settings: Settings, d
     assert len(whole.filled) == SHAPE[0] - 1
 
 
+@pytest.mark.slow
 def test_a_series_that_is_not_there_is_reported(settings: Settings) -> None:
     _, _, instances = made_study()
     told = Told()
@@ -254,6 +259,7 @@ def test_a_series_that_is_not_there_is_reported(settings: Settings) -> None:
     assert "not on this computer" in told.failures[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [False, True], ids=["open", "closed"])
 def test_a_closed_loader_says_nothing_more(settings: Settings, closed: bool) -> None:
     """What was on its way to the loop would be shown as the series that replaces it."""

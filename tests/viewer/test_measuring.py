@@ -197,6 +197,25 @@ def test_every_tool_measures_by_drags_and_is_undone(panel: Screen) -> None:
     assert panel.state("measurements")[-1]["name"] == f"Distance {count}"
 
 
+def test_an_outline_keeps_its_shape_however_quickly_it_is_drawn(panel: Screen) -> None:
+    angles = np.linspace(0, 2 * np.pi, 200, endpoint=False)
+    radii = 18 + 5 * np.sin(7 * angles)
+    rows, columns = 40 + radii * np.sin(angles), 32 + radii * np.cos(angles)
+    panel.button("region").click()
+    panel.wait("s.measuring === 'region'")
+    places = [at(panel, *one) for one in zip(rows, columns, strict=True)]
+    panel.page.mouse.move(*places[0])
+    panel.page.mouse.down()
+    for place in places[1:]:
+        panel.page.mouse.move(*place)  # the viewer has not answered yet
+    panel.page.mouse.up()
+    panel.wait("!s.measuring && s.measurements.length === 1")
+    panel.handled()
+    due = abs(np.dot(columns, np.roll(rows, 1)) - np.dot(rows, np.roll(columns, 1))) / 2
+    drawn = numbers(panel.state("measurements")[0]["words"])
+    assert drawn["Area"] == pytest.approx(due, rel=0.01)
+
+
 def test_measurements_are_named_kept_in_a_report_and_shown_again(opened: Opened, panel: Screen) -> None:
     measure(panel, "distance", [(20, 10), (50, 50)])
     measure(panel, "region", [(44.5, 9.5), (44.5, 29.5), (69.5, 29.5), (69.5, 9.5)])
@@ -332,20 +351,24 @@ def show(screen: Screen, series: str) -> None:
 def test_ultrasound_and_projections_are_measured_by_what_their_headers_state(
     viewer_installed: None, browser: Browser, tmp_path: Path
 ) -> None:
-    """Two regions of a colour image at different scales, and a projection at its detector."""
+    """Two regions of a colour image of different scales, a projection at its detector, a photograph in px."""
     study, plane = str(generate_uid()), np.zeros((1, 80, 64), np.int16)
-    echo, ray = (
+    echo, ray, photograph = (
         scan(plane, StudyInstanceUID=study, SeriesNumber=number, Modality=modality, **more)[0].dataset
-        for number, modality, more in ((1, "US", {}), (2, "DX", {"ImagerPixelSpacing": [0.2, 0.2]}))
+        for number, modality, more in (
+            (1, "US", {}),
+            (2, "DX", {"ImagerPixelSpacing": [0.2, 0.2]}),
+            (3, "XC", {}),
+        )
     )
     echo.SequenceOfUltrasoundRegions = [region_of(0, 31, 0.1, 80), region_of(32, 63, 0.02, 80)]
-    for one in (echo, ray):
+    for one in (echo, ray, photograph):
         for name in ("ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID"):
             delattr(one, name)
-    del ray.PixelSpacing
+    del ray.PixelSpacing, photograph.PixelSpacing
     set_pixel_data(echo, np.full((80, 64, 3), 90, np.uint8), "RGB", 8)
     settings = folders(tmp_path)
-    store(settings, [Made(one, encode(one)) for one in (echo, ray)])
+    store(settings, [Made(one, encode(one)) for one in (echo, ray, photograph)])
     with viewing(settings, Resource(study, str(echo.SeriesInstanceUID))) as shown:
         for screen in looked_at(browser, shown.url):
             screen.tool("measure")
@@ -380,6 +403,26 @@ def test_ultrasound_and_projections_are_measured_by_what_their_headers_state(
             length, how = words("distance", (20, 5), (20, 45))
             assert float(length.split()[1]) == pytest.approx(40 * 0.2, rel=0.04)
             assert how == "In mm at the detector, the body magnified"
+            screen.show(str(photograph.SeriesInstanceUID))
+            screen.tool("measure")
+            length, how = words("distance", (20, 5), (20, 45))
+            number, unit = length.split()[1:]
+            assert (float(number), unit) == (pytest.approx(40, rel=0.04), "px")
+            assert how == "In px because the image states no spacing of its pixels"
+            with screen.page.expect_download() as offered:
+                screen.button("measurements-csv").click()
+            (row,) = csv.DictReader(offered.value.path().read_text("utf-8").splitlines())
+            assert (row["unit"], f"{float(row['value']):.4g}") == ("px", number)
+            report = read_report(save_report(shown, screen).path.read_bytes())
+            assert [one.amount for one in report.measurements[0].values] == [f"{number} px"]
+            # It is no plane of a patient, and no volume.
+            screen.tool("layout")
+            expect(screen.button("layout-Axial")).to_have_text("Image")
+            assert screen.state("layouts") == ["Axial", "Compare", "Four series"]
+            screen.tool("window")
+            for label in ("Slab", "Crosshair (move with Shift held)", "Along the images' own planes"):
+                expect(screen.page.get_by_label(label)).to_be_hidden()
+            expect(screen.page.get_by_label("Text in the corners")).to_be_visible()
 
 
 def picture(screen: Screen) -> np.ndarray:

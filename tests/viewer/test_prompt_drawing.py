@@ -22,6 +22,7 @@ def clicked(*at: tuple[float, ...]) -> list[list[float]]:
     return GRID.to_lps(np.array(at, float)).tolist()
 
 
+@pytest.mark.slow
 @given(voxels, voxels, st.booleans())
 def test_points_boxes_and_scribbles_reach_from_click_to_click(a, b, positive):
     point = prompt_of("point", positive, clicked(a), GRID)

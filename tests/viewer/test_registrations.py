@@ -48,6 +48,7 @@ def put(archive: Archive, folder: Path, made: list[Made]) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_a_registration_of_another_study_of_the_patient_is_found(archive: Archive, tmp_path: Path) -> None:
     """Also one that came after the first question; one of the shown study wins; a stranger's is not one."""
     now, before = images("1.2.1", NOW, "4711"), images("1.2.2", BEFORE, "4711")

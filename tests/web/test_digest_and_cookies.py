@@ -101,6 +101,7 @@ CHALLENGES = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(CHALLENGES)
 def test_every_challenge_of_a_header_is_read(offered):
     def quoted(text):
@@ -215,6 +216,7 @@ def test_secure_cookies_go_where_nobody_listens():
         assert sent == ["__Host-b=2", *(["__Secure-c=3"] if "localhost" in address else []), "a=1"]
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(), max_size=5))
 def test_no_cookie_breaks_the_jar_or_divides_the_header(headers):
     cookies, url = Cookies(), Url.parse("http://pacs.example/")

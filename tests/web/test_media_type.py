@@ -48,6 +48,7 @@ def test_what_it_writes_it_reads():
     assert hash(MediaType.parse(str(media))) == hash(media)
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_nothing_makes_it_fail(text):
     MediaType.parse(text)

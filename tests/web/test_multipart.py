@@ -83,6 +83,7 @@ def test_parts_split_at_every_offset(lengths):
         assert [b"".join(part.chunks()) for part in read_parts(two, RELATED)] == AWKWARD, f"cut at {place}"
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.one_of(st.binary(max_size=60), st.sampled_from([*AWKWARD, b"\r\n--xy\r\n"])), max_size=5),
     st.booleans(),

@@ -276,6 +276,7 @@ def test_a_series_cut_by_a_reset_gives_the_whole_parts_first(quick):
         assert parts == [b"one", b"two"]
 
 
+@pytest.mark.slow
 def test_a_server_that_hangs_in_the_middle(quick):
     def script(connection: Connection) -> None:
         connection.request()
@@ -806,6 +807,7 @@ def pinned(server, settings, name="pacs.test", addresses=("127.0.0.1",), **more)
     )
 
 
+@pytest.mark.slow
 def test_a_name_that_was_judged_is_not_looked_up_again(quick, certificate):
     with answering(answers(Answer(200, b"ok"))) as server:
         # The first address refuses; no name server knows this name.
@@ -864,6 +866,7 @@ def test_the_profiles_proxy_is_used_and_its_login_stays_there(quick):
     assert "Host: pacs.invalid\r\n" in request
 
 
+@pytest.mark.slow
 def test_https_goes_through_a_tunnel_that_sees_no_login(quick, certificate):
     def tunnel(connection: Connection) -> None:
         request = connection.request()
@@ -950,6 +953,7 @@ def test_every_answer_is_masked_by_the_login_of_its_own_request(quick):
             assert token not in repr(vars(caught.value)) + str(caught.value)
 
 
+@pytest.mark.slow
 def test_many_threads_share_one_line(quick):
     payloads = [os.urandom(50_000) for _ in range(20)]
 

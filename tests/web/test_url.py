@@ -60,6 +60,7 @@ ADDRESSES = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(ADDRESSES)
 @example("http://evil.example:80\\@pacs.example:80/")
 @example("http://[bad")
@@ -91,6 +92,7 @@ def test_what_is_accepted_every_parser_reads_alike(text):
     assert Origin.parse(str(url.origin)) == url.origin
 
 
+@pytest.mark.slow
 @given(ADDRESSES, ADDRESSES)
 def test_a_reference_leads_where_its_own_text_says(base, reference):
     try:
@@ -109,6 +111,7 @@ def test_a_reference_leads_where_its_own_text_says(base, reference):
     assert not re.search(r"[\s\\]", end.target)
 
 
+@pytest.mark.slow
 @given(st.ip_addresses())
 def test_an_address_reaches_what_ipaddress_says(address):
     assert literal(str(address)) == address
@@ -257,6 +260,7 @@ def test_references_that_programs_read_differently(reference):
         Url.parse("http://pacs/").join(reference)
 
 
+@pytest.mark.slow
 @given(
     st.text("ab=&?/%:@", max_size=20), st.sampled_from(["access_token", "X-Signature", "api_key", "Password"])
 )

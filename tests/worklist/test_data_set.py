@@ -59,6 +59,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.sampled_from(["00741002", "0074100a", "00080005"]), JSON))
 def test_whatever_is_accepted_can_be_written_and_read_again(loaded: dict[str, object]) -> None:
     try:

@@ -117,6 +117,7 @@ def _labelled(label: str, patient: str) -> DicomJson:
     return {**SCHEDULED, **values}
 
 
+@pytest.mark.slow
 def test_who_is_subscribed_with_a_filter_hears_of_what_matches_alone(
     database: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +195,7 @@ def test_a_filter_is_compared_again_when_a_step_changes(database: Index) -> None
     assert listener.heard() == []
 
 
+@pytest.mark.slow
 def test_what_was_not_sent_waits_and_what_waits_is_bounded(
     database: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,6 +129,7 @@ def test_a_performer_that_dies_at_any_request_goes_on_with_its_claim(
         assert (_state(work_list, uid), again.claims) == ("COMPLETED", [])
 
 
+@pytest.mark.slow
 def test_a_claim_that_was_not_answered_is_kept_and_one_that_was_refused_is_not(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +152,7 @@ def test_a_claim_that_was_not_answered_is_kept_and_one_that_was_refused_is_not(
         assert performer.claims == []
 
 
+@pytest.mark.slow
 def test_a_server_is_asked_page_by_page_and_one_without_a_work_list_is_named(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -147,6 +147,7 @@ def test_an_update_needs_the_transaction_uid_and_leaves_the_state() -> None:
         update(_step(GO), {"00741000": {"vr": "CS", "Value": ["COMPLETED"]}}, MINE, LATER)
 
 
+@pytest.mark.slow
 def test_the_status_codes_are_those_of_another_program() -> None:
     table = pytest.importorskip("pynetdicom.status").UNIFIED_PROCEDURE_STEP_SERVICE_CLASS_STATUS
     words = {
@@ -287,6 +288,7 @@ REQUESTS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(REQUESTS)
 def test_whatever_is_asked_for_a_step_only_moves_forward_and_has_one_owner(
     requests: list[tuple[str, str]],

@@ -31,6 +31,7 @@ from tests.worklist.test_procedure_step import FINISHED, SCHEDULED
 CLAIMERS = 50
 
 
+@pytest.mark.slow
 def test_of_many_claimers_at_once_one_has_the_step(database: Index) -> None:
     ProcedureSteps(database).create("1.2.3", SCHEDULED)
     together = Barrier(CLAIMERS)
@@ -69,6 +70,7 @@ def test_a_step_is_created_worked_on_and_completed(database: Index) -> None:
     assert {tag: again.attributes[tag] for tag in expected} == expected
 
 
+@pytest.mark.slow
 def test_a_step_that_nobody_claimed_is_canceled_and_an_unknown_one_is_not_found(database: Index) -> None:
     steps = ProcedureSteps(database)
     steps.create("1.2.3", SCHEDULED)
@@ -155,6 +157,7 @@ def test_a_claim_whose_performer_is_silent_is_scheduled_anew(database: Index) ->
     assert sum(1 for _ in steps.search(Query())) == 3  # none is scheduled twice
 
 
+@pytest.mark.slow
 def test_whatever_happens_each_work_is_on_the_list_until_it_is_done_or_canceled(database: Index) -> None:
     clock = [datetime(2026, 1, 2, tzinfo=UTC)]
     steps = ProcedureSteps(database, lambda: clock[0], deadline=timedelta(hours=2))

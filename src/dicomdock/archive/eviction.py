@@ -21,17 +21,19 @@ from dicomdock.dicom.resource import Resource
 
 AT_ONCE = 100  # series that are looked for, and then removed, at once
 
-# Series of which nothing is pinned, made here, or on no server.
+# Series of which nothing is pinned, made here, or on no server. With NOT EXISTS around all of it PostgreSQL
+# would look at every instance of the archive first.
 _EVICTABLE = """
 SELECT study."StudyInstanceUID", series."SeriesInstanceUID", series.size, series.used, series.id
 FROM series JOIN study ON series.study = study.id
-WHERE NOT series.pinned AND NOT study.pinned AND NOT EXISTS (
+WHERE NOT series.pinned AND NOT study.pinned AND (
     SELECT 1 FROM instance
     WHERE instance.series = series.id AND (
         instance.pinned OR instance.made_here
         OR (instance.origin = '' AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.instance = instance.id))
     )
-)
+    LIMIT 1
+) IS NULL
 """
 _NEXT = f"{_EVICTABLE} AND (series.used, series.id) > (?, ?) ORDER BY series.used, series.id LIMIT ?"
 _STILL = f"{_EVICTABLE} AND series.id = ? AND series.used = ?"
@@ -68,9 +70,11 @@ def evict(files: Files, index: Index, limit: int) -> Eviction:
             break
         with index.writing() as connection:
             for study_uid, series_uid, _, used, number in candidates:
+                if held - freed <= limit:
+                    break
                 last = used, number
                 row = connection.first(_STILL, number, used)
-                if held - freed <= limit or row is None:
+                if row is None:
                     continue
                 resource = Resource(study_uid, series_uid)
                 remove_rows(connection, files.storage, resource)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
-from dicomdock.archive.index.access import few_rows, is_sparse, served
+from dicomdock.archive.index.access import Condition, few_rows, is_sparse, served
 from dicomdock.archive.index.attributes import (
     INSTANCE_KEYWORDS,
     SEQUENCE,
@@ -17,13 +18,14 @@ from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.criteria_sql import TABLES, Plan, column_of, plan
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.mapping import json_writer
-from dicomdock.archive.index.offsets import COUNTED
+from dicomdock.archive.index.offsets import COUNTED, Counted
 from dicomdock.archive.index.ordering import asked_order, asked_stretches, can_sort
 from dicomdock.archive.index.paging import Order, Rows, Stretches
 from dicomdock.archive.index.queries import ArchivedInstance, instances_of
-from dicomdock.archive.index.schema import ALL_LEVELS, DEVIATIONS, Deviation
+from dicomdock.archive.index.schema import ALL_LEVELS, DEVIATIONS, Deviation, Table
 from dicomdock.archive.storage.backend import Storage
 from dicomdock.archive.storage.local import IntegrityCheck
+from dicomdock.dicom.criteria import Interval
 from dicomdock.dicom.json_model import text
 from dicomdock.dicom.query import Query, SearchLevel
 from dicomdock.dicom.resource import Resource, resource_in
@@ -276,5 +278,16 @@ def _rows_of(
         return Stretches(
             [Rows(columns, tables, narrow, all_of((part, clause)), each) for part, each in stretches]
         )
-    counted = COUNTED[table.name] if alone and asked is None and clause == all_of(()) else None
+    counted = _counted(table, planned.conditions, clause) if alone and asked is None else None
     return Rows(columns, tables, narrow, clause, asked or order, counted=counted, any_=ids != [])
+
+
+def _counted(table: Table, conditions: Sequence[Condition], clause: Clause) -> Counted | None:
+    """Return the counts of the rows that satisfy a clause; None where it is more than their bounds."""
+    counted = COUNTED[table.name]
+    if clause == all_of(()):
+        return counted
+    for one in conditions:
+        if one.clause == clause and one.column.name == counted.column and isinstance(one.criterion, Interval):
+            return replace(counted, low=one.criterion.low, high=one.criterion.high)
+    return None

@@ -247,7 +247,8 @@ def _cluster(console: Console, address: str) -> Iterator[Cluster | None]:
             "What works on a cluster (Dask)", "install it with: pip install 'dicomdock[cluster]'"
         ) from None
     with Cluster(address) as cluster:
-        workers = counted(cluster.workers, "worker")
+        count = cluster.workers
+        workers = counted(count, "worker") if count else "No worker yet, and the work waits for one"
         console.note(f"{workers}. Dask's dashboard, if the scheduler runs it: {cluster.dashboard}")
         yield cluster
 

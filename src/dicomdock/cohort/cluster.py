@@ -66,8 +66,8 @@ class Cluster:
 
     @property
     def workers(self) -> int:
-        """The number of series that it works on side by side; at least 1."""
-        return max(1, sum(int(count) for count in self._client.nthreads().values()))
+        """The number of series that it works on side by side; 0 while no worker has joined."""
+        return sum(int(count) for count in self._client.nthreads().values())
 
     @property
     def dashboard(self) -> str:
@@ -99,7 +99,7 @@ class Cluster:
             self._client.register_plugin(_Plugin(name, opener), name=name)
         try:
             while True:
-                while len(waiting) < self.workers and (item := line.next()) is not None:
+                while len(waiting) < max(1, self.workers) and (item := line.next()) is not None:
                     future = self._client.submit(_do, name, item, key=f"{name}-{item.resource}", pure=False)
                     waiting[future.key] = item
                     running.add(future)

@@ -26,5 +26,5 @@ def clean_code(item: Dataset, identity: Identity, pseudonyms: Pseudonyms) -> boo
     for keyword in ("CodeValue", "LongCodeValue", "URNCodeValue"):
         if value := str(item.get(keyword) or ""):
             setattr(item, keyword, pseudonyms.name("code", value))
-    item.CodeMeaning = safe_words(str(item.CodeMeaning or ""), identity.words)[:64] or dummies.TEXT
+    item.CodeMeaning = safe_words(str(item.CodeMeaning or ""), identity.all_words)[:64] or dummies.TEXT
     return True

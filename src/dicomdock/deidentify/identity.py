@@ -15,7 +15,10 @@ from dicomdock.deidentify.descriptors import vocabulary
 from dicomdock.deidentify.pseudonyms import Pseudonyms
 
 SHORTEST = 4
-"""Letters of a name that is looked for; shorter ones would be found in anything."""
+"""Letters of a name that is looked for everywhere; shorter ones are also terms of the field and codes."""
+
+SHORTEST_WORD = 2
+"""Letters of a name that is looked for where it is no such term; one letter is an initial."""
 
 SHORTEST_IDEOGRAPHIC = 2
 """Characters of a name in another script, where a few are a whole one."""
@@ -39,6 +42,7 @@ _NAMES = (
 _NUMBERS = ("PatientID", "OtherPatientIDs", "AccessionNumber", "AdmissionID", "MilitaryRank")
 _WORD = re.compile(r"[^\W_]+")
 _NO_WORD = re.compile(r"[\W_]+")
+_TITLES = frozenset({"dr", "jr", "md", "mr", "mrs", "ms"})
 _DATE = re.compile(r"(\d{4})(\d{2})(\d{2})")
 _DATE_FORMS = (
     "{0}{1}{2}",
@@ -69,6 +73,7 @@ class Identity:
     key : what tells this patient from others: the Patient ID, else name and birth date, else the study.
     patient : the pseudonym that stands for ID and name; empty where there is neither.
     words : of names, folded.
+    short_words : the same, of two or three letters.
     numbers : the patient's and the procedure's, the date of birth, and names without a blank between, folded.
     positions : whether content items refer to one another by position.
     """
@@ -76,6 +81,7 @@ class Identity:
     key: str
     patient: str
     words: frozenset[str]
+    short_words: frozenset[str]
     numbers: frozenset[str]
     positions: bool
 
@@ -100,18 +106,38 @@ class Identity:
             key or text(dataset, "StudyInstanceUID"),
             patient,
             frozenset(word for word in words if len(word) >= _shortest(word) and not word.isdecimal()),
+            frozenset(word for keyword in _NAMES for word in _short_words(texts(dataset, keyword))),
             frozenset(one for one in numbers if len(one) >= SHORTEST_NUMBER),
             refers_by_position(dataset.get("ContentSequence") or ()),
         )
 
+    @property
+    def all_words(self) -> frozenset[str]:
+        """The words of names, short ones too, none of which is safe in what somebody typed."""
+        return self.words | self.short_words
+
     def is_named_in(self, text: str) -> bool:
-        """Return whether a text holds a word or number of these."""
+        """Return whether a text holds a word or number of these.
+
+        A short word of a name that is a term of the field is not looked for.
+        """
+        return self.is_named_in_term(text) or self._has_short_word(text)
+
+    def is_named_in_term(self, text: str) -> bool:
+        """Return the same of a text from a list of codes or units, where any short word is a term."""
         return any(self._has_number(form) or self._has_word(form) for form in _forms(text))
 
-    def is_named_in_code(self, text: str) -> bool:
-        """Return whether a code string holds a word or number of these that is not a term of the field."""
+    def is_named_in_code(self, text: str, *, typed: bool) -> bool:
+        """Return whether a code string holds a word or number of these that is not a term of the field.
+
+        Parameters
+        ----------
+        typed : people write into it what they please; else one short word alone is a term, such as NO or HU.
+        """
         if not text.isascii():
             return self.is_named_in(text)
+        if (typed or len(_WORD.findall(text)) > 1) and self._has_short_word(text):
+            return True
         if any(self._has_number(form) for form in _forms(text)):
             return True
         named = (word for word in _WORD.findall(folded(text)) if self.words.intersection(_forms(word)))
@@ -126,6 +152,12 @@ class Identity:
             return any(word in searched and word in _WORD.findall(searched) for word in self.words)
         whole, together = {*_WORD.findall(searched)}, _NO_WORD.sub("", searched)
         return any(word in whole or (not word.isascii() and word in together) for word in self.words)
+
+    def _has_short_word(self, text: str) -> bool:
+        if not self.short_words:
+            return False
+        found = {word for form in _forms(text) for word in _WORD.findall(form)}
+        return not self.short_words.isdisjoint(found - vocabulary())
 
 
 def folded(text: str) -> str:
@@ -155,6 +187,19 @@ def _groups(names: list[str]) -> Iterator[list[str]]:
     for group in "=".join(names).split("="):
         for form in _forms(group):
             yield _WORD.findall(form)
+
+
+def _short_words(names: list[str]) -> Iterator[str]:
+    """Yield the short words of family, given and middle names; prefix and suffix are titles."""
+    for group in "=".join(names).split("="):
+        for form in _forms("^".join(group.split("^")[:3])):
+            for word in _WORD.findall(form):
+                if (
+                    SHORTEST_WORD <= len(word) < _shortest(word)
+                    and word not in _TITLES
+                    and not word.isdecimal()
+                ):
+                    yield word
 
 
 def _joined(words: list[str]) -> tuple[str, str]:

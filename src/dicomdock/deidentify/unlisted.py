@@ -24,6 +24,24 @@ BINARY = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 CLEANED_ALWAYS = frozenset({"SegmentLabel", "ROIName", "DoseComment", "BeamName"})
 """Labels without which an object cannot be used: of these the words that are safe always stay."""
 
+TERMS = frozenset(
+    {
+        "CodeMeaning",
+        "CodeValue",
+        "CodingSchemeDesignator",
+        "CodingSchemeRegistry",
+        "CodingSchemeVersion",
+        "ListOfMIMETypes",
+        "LongCodeValue",
+        "MIMETypeOfEncapsulatedDocument",
+        "MappingResourceName",
+        "ModalityLUTType",
+        "RescaleType",
+        "URNCodeValue",
+    }
+)
+"""Text from lists of units, codes and what they mean: ``HU``, ``um`` and ``to`` are nobody's name there."""
+
 SCHEME_UIDS = frozenset(
     {"CodingSchemeUID", "ContextGroupExtensionCreatorUID", "ContextUID", "MappingResourceUID"}
 )

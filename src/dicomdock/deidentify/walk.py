@@ -29,11 +29,12 @@ from dicomdock.deidentify.profile import CLEAN_STRUCTURED_CONTENT, RETAIN_SAFE_P
 from dicomdock.deidentify.pseudonyms import Pseudonyms, shifted
 from dicomdock.deidentify.report import Action, Change
 from dicomdock.deidentify.rules import Rule, Rules, Step
-from dicomdock.deidentify.unlisted import PUBLIC_ROOTS, SCHEME_UIDS, TEXT, holds_uid
+from dicomdock.deidentify.unlisted import PUBLIC_ROOTS, SCHEME_UIDS, TERMS, TEXT, holds_uid
 from dicomdock.dicom.element_encoding import VALUE_BYTES
 
 _NUMBERS = re.compile(r"[\d\s+\-.eE\\\0]*")
 _TIMES = re.compile(r"[\d\s:.+\-\\\0]*")
+_BODY_PART = 0x00180015  # a code string, and yet people type into it
 _ICC_PROFILE = 0x00282000
 _ESCAPE = 0x1B  # begins another character set (PS3.5 §6.1.2.5)
 _CODED = TEXT | {"CS", "PN"}
@@ -159,7 +160,7 @@ class Walk:
         if step == "pseudonym":
             return self._pseudonym(keyword, values)
         if step == "words":
-            cleaned = [safe_words(value, self.identity.words) for value in values]
+            cleaned = [safe_words(value, self.identity.all_words) for value in values]
             longest = {"SH": 16, "LO": 64}.get(element.VR, 1 << 30)
             return [value[:longest].strip() for value in cleaned] if any(cleaned) else None
         moved = [shifted(value, self.shift) for value in values if value]
@@ -227,24 +228,24 @@ class Walk:
     def _cleaned(self, source: Dataset, tag: BaseTag, raw: Element, vr: str) -> Any:
         """Return what stays of a value that may not stay as it is; empty where nothing does."""
         if vr == "CS":
-            return self._codes(_readable(source, raw, vr))
+            return self._codes(_readable(source, raw, vr), typed=tag == _BODY_PART)
         if vr == "AS":
             return ages.shown(_text(raw.value))
         if tag == _ICC_PROFILE and isinstance(raw.value, bytes):
             return icc.cleaned(raw.value)
         return None
 
-    def _codes(self, element: Element) -> list[str]:
+    def _codes(self, element: Element, *, typed: bool) -> list[str]:
         """Return code strings with a dummy for each that is not one or names somebody; empty if all do."""
         values = [one.strip(" \0") for one in _text(element.value).split("\\")]
-        if not any(one and self._is_code(one) for one in values):
+        if not any(one and self._is_code(one, typed=typed) for one in values):
             return []
-        return [one if self._is_code(one) else dummies.dummy("CS") for one in values]
+        return [one if self._is_code(one, typed=typed) else dummies.dummy("CS") for one in values]
 
-    def _is_code(self, value: str) -> bool:
+    def _is_code(self, value: str, *, typed: bool) -> bool:
         return (
-            is_code(value, self.identity.words)
-            and not self.identity.is_named_in_code(value)
+            is_code(value, self.identity.all_words)
+            and not self.identity.is_named_in_code(value, typed=typed)
             and not self._holds_uid(value)
         )
 
@@ -264,9 +265,12 @@ class Walk:
         if stated in TEXT or stated == "PN" or vr in TEXT:
             if vr not in TEXT:  # text where the dictionary has none
                 return False
-            return not self.identity.is_named_in(_text(value)) and not self._holds_uid(_text(value))
+            listed = keyword_for_tag(element.tag) in TERMS
+            named = self.identity.is_named_in_term if listed else self.identity.is_named_in
+            return not named(_text(value)) and not self._holds_uid(_text(value))
         if stated == "CS" or vr == "CS":
-            return all(map(self._is_code, _text(value).split("\\")))
+            typed = element.tag == _BODY_PART
+            return all(self._is_code(one, typed=typed) for one in _text(value).split("\\"))
         if element.tag == _ICC_PROFILE:
             return False
         return not isinstance(value, bytes) or len(value) <= _most_bytes(element.tag, vr)

@@ -53,6 +53,7 @@ UNDO_STEPS = 10
 CPU_RAY_CASTING = "vtkMRMLCPURayCastVolumeRenderingDisplayNode"
 
 Overlay = Callable[[Any, str, Any], None]
+PathDrawn = Callable[[str, Sequence[tuple[float, float]]], None]
 
 
 def render_volumes_on_the_processor(app: Any) -> None:
@@ -233,6 +234,7 @@ class LeftButton:
     Parameters
     ----------
     how : what a drag places: nothing; a point at its end (``ends``); points along it (``path``).
+    drawn : called with a view's tag and points along a path, in pixels from the lower left of the view.
     ended : called at the end of a path.
     clicked : called with a view's tag where the left button is pressed, instead of all else that it does.
     picture : a drag moves or enlarges the picture.
@@ -241,6 +243,7 @@ class LeftButton:
     """
 
     how: Literal["", "ends", "path"] = ""
+    drawn: PathDrawn = lambda _tag, _points: None
     ended: Callable[[], None] = lambda: None
     clicked: Callable[[str], None] | None = None
     picture: bool = False
@@ -283,28 +286,45 @@ class _Area(RcaViewAdapter):
                 self.streamer.publish(RELEASED_TOPIC, self.area_name)
 
     def _places(self, origin: str, event: dict[str, Any]) -> bool:
-        """Place points by a drag as clicks would; return False for what is not part of one.
+        """Place points by a drag; return False for what is not part of one.
 
-        The button never stays pressed for the engine, where a point that was placed would follow the mouse.
+        The ends are placed as clicks would, and the button never stays pressed for the engine, where a point
+        that was placed would follow the mouse. The engine does not see the way of a path: it takes too long.
         """
         kind, at = str(event.get("type")), (float(event.get("x", 0)), float(event.get("y", 0)))
         if kind == "LeftButtonPress":
             self._pressed = at
             self._click(origin, event, at)
-        elif kind == "MouseMove" and self._pressed is not None:
-            if self._drag.how != "path" or math.dist(at, self._last) < PATH_PIXELS:
-                return False
-            self._click(origin, event, at)
         elif kind == "LeftButtonRelease" and self._pressed is not None:
-            pressed, self._pressed = self._pressed, None
-            if math.dist(at, pressed) >= DRAG_PIXELS or self._last != pressed:
-                if math.dist(at, self._last) >= 1:
-                    self._click(origin, event, at)
-                if self._drag.how == "path":
-                    self._drag.ended()
+            self._release(origin, event, at, self._pressed)
+        elif kind == "MouseMove" and self._pressed is not None and self._drag.how == "path":
+            self._draw(event.get("trail", [at]))
         else:
             return False
         return True
+
+    def _release(
+        self, origin: str, event: dict[str, Any], at: tuple[float, float], pressed: tuple[float, float]
+    ) -> None:
+        """End a drag; a click is none."""
+        self._pressed = None
+        if self._drag.how == "path":
+            self._draw(event.get("trail", ()))
+            if self._last != pressed or math.dist(at, pressed) >= DRAG_PIXELS:
+                self._draw([at], apart=1)
+                self._drag.ended()
+        elif math.dist(at, pressed) >= DRAG_PIXELS:
+            self._click(origin, event, at)
+
+    def _draw(self, trail: Iterable[Sequence[float]], apart: float = PATH_PIXELS) -> None:
+        """Place points along the way of the mouse, that far apart at least."""
+        points = []
+        for x, y in trail:
+            if math.dist((x, y), self._last) >= apart:
+                self._last = (float(x), float(y))
+                points.append((self._last[0] * self.scale_factor, self._last[1] * self.scale_factor))
+        if points:
+            self._drag.drawn(self.area_name, points)
 
     def _scrolls(self, event: dict[str, Any]) -> bool:
         """Scroll by a drag; return False for what is not part of one."""
@@ -417,12 +437,15 @@ class RemoteViewFactory(IViewFactory):
             mouseleave=at(FRAMES_ELSEWHERE),
             raw_attrs=[f'data-view="{tag}"'],
         ):
-            with RemoteControlledArea(
-                name=tag,
-                display="none",  # the picture below shows what comes
-                style="position:relative;width:100%;height:100%",
-                send_mouse_move=True,
-                event_throttle_ms=EVENT_MS,
+            with (
+                AbstractElement("dicomdock-trails"),
+                RemoteControlledArea(
+                    name=tag,
+                    display="none",  # the picture below shows what comes
+                    style="position:relative;width:100%;height:100%",
+                    send_mouse_move=True,
+                    event_throttle_ms=EVENT_MS,
+                ),
             ):
                 AbstractElement("dicomdock-picture", raw_attrs=[f'name="{tag}"'])
             self._overlay(self._server, tag, view)
@@ -443,10 +466,14 @@ class RemoteViews:
         """Return the number of the scene's current state in each view."""
         return {tag: state for factory in self._factories for tag, state in factory.states().items()}
 
-    def drag_places(self, how: Literal["", "ends", "path"], ended: Callable[[], None]) -> None:
-        """Let a drag place points; see ``LeftButton``."""
+    def drag_places(
+        self, how: Literal["", "ends", "path"], drawn: PathDrawn, ended: Callable[[], None]
+    ) -> None:
+        """Let a drag place points; see ``LeftButton``. A path is drawn on slices alone."""
         for factory in self._factories:
-            factory.drag.how, factory.drag.ended = how, ended
+            on_slices = factory.view_type == ViewType.SLICE_VIEW
+            factory.drag.how = how if on_slices or how != "path" else "ends"
+            factory.drag.drawn, factory.drag.ended = drawn, ended
 
     def drag_picture(
         self, how: str, views: Iterable[Any], scrolled: Callable[[str, float], float] | None

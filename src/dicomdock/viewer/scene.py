@@ -5,6 +5,7 @@ Slicer thinks in RAS and (i, j, k), ``imaging`` in LPS and (k, j, i).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,14 @@ def matrix_of(array: Any) -> vtkMatrix4x4:
 def array_of(matrix: vtkMatrix4x4) -> np.ndarray:
     """Return VTK's matrix as a 4 x 4 array."""
     return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
+
+
+def add_points(node: Any, points: Iterable[Any]) -> None:
+    """Add points, in mm, RAS, to a node of markups; what draws it hears of them once."""
+    before = node.StartModify()
+    for one in points:
+        node.AddControlPoint(*one)
+    node.EndModify(before)
 
 
 @dataclass(eq=False)

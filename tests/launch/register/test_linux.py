@@ -36,6 +36,7 @@ def other_program(home: Path) -> None:
     subprocess.run(["xdg-mime", "default", "slicer.desktop", "x-scheme-handler/slicer"], check=True)
 
 
+@pytest.mark.slow
 def test_registering_takes_our_scheme_and_the_free_one(home: Path, system: LinuxRegistrar) -> None:
     assert [(entry.scheme, entry.state) for entry in register(system)] == [
         ("dicomdock", "ours"),
@@ -89,6 +90,7 @@ def test_unregistering_leaves_nothing_behind(home: Path, system: LinuxRegistrar)
     unregister(system)  # nothing to do is not an error
 
 
+@pytest.mark.slow
 def test_giving_back_one_scheme_keeps_the_others(system: LinuxRegistrar) -> None:
     register(system)
     unregister(system, ["slicer"])

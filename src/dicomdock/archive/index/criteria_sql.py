@@ -317,14 +317,15 @@ def _names_uids(column: Column, criterion: Criterion) -> bool:
 
 
 def _span(date: str, time: str, dates: Interval, times: Interval) -> Clause:
+    # The bounds of the dates alone are ranges that an index can serve.
     parts = [Clause(f"{date} <> ''")]
     if dates.low:
         parts.append(
-            Clause(f"({date} > ? OR ({date} = ? AND {time} >= ?))", (dates.low, dates.low, times.low))
+            Clause(f"{date} >= ? AND ({date} > ? OR {time} >= ?)", (dates.low, dates.low, times.low))
         )
     if dates.high and times.high:
         parts.append(
-            Clause(f"({date} < ? OR ({date} = ? AND {time} <= ?))", (dates.high, dates.high, times.high))
+            Clause(f"{date} <= ? AND ({date} < ? OR {time} <= ?)", (dates.high, dates.high, times.high))
         )
     elif dates.high:
         parts.append(Clause(f"{date} <= ?", (dates.high,)))

@@ -304,6 +304,8 @@ def _driver(
         connection: Driver = psycopg.connect(wanted)
         cursor = connection.cursor()
         cursor.execute(f"SET lock_timeout = {int(lock_timeout * 1000)}", ())
+        # Compiling a statement takes seconds, and what it is compiled for milliseconds: a page of rows.
+        cursor.execute("SELECT set_config(name, 'off', false) FROM pg_settings WHERE name = 'jit'", ())
         cursor.close()
         connection.commit()
         return connection
@@ -327,7 +329,7 @@ def _connect_sqlite(path: Path, lock_timeout: float, read_only: str) -> Driver:
         "synchronous = FULL",  # what was reported as stored is stored, power cut or not
         "foreign_keys = ON",
         "cache_size = -16000",
-        "mmap_size = 268435456",
+        "mmap_size = 33554432",  # counts as memory of the process, once for each connection
     ):
         connection.execute(f"PRAGMA {pragma}")
     return connection

@@ -39,6 +39,7 @@ class Counted:
     column : that orders the rows.
     size : values of the column in a part; 0 where each value is one.
     descending : the largest first.
+    low, high : of the values that are asked for, both included; empty for no bound.
     """
 
     table: Table
@@ -46,6 +47,8 @@ class Counted:
     column: str
     size: int = 0
     descending: bool = False
+    low: str = ""
+    high: str = ""
 
     def part(self, row: str) -> str:
         """Return SQL for the part of a row, which has this name."""
@@ -58,11 +61,15 @@ class Counted:
         Rows that are not counted come after the last part.
         """
         order = "DESC" if self.descending else "ASC"
-        statement = f'SELECT part, "rows" FROM {self.counts.name} WHERE "rows" > 0 ORDER BY part {order}'
+        bounds = [Clause('"rows" > 0')]
+        bounds += [Clause("part >= ?", (self.low,))] if self.low else []
+        bounds += [Clause("part <= ? AND part <> ''", (self.high,))] if self.high else []
+        asked = all_of(bounds)
+        statement = f'SELECT part, "rows" FROM {self.counts.name} WHERE {asked.sql} ORDER BY part {order}'
         clause, left = all_of(()), count
         sign = "<=" if self.descending else ">="
         begin, rows = None, 0
-        for part, size in connection.each(statement):
+        for part, size in connection.each(statement, *asked.values):
             if begin is not None and left < rows:
                 break
             left -= rows

@@ -72,7 +72,7 @@ class Rows:
     narrow : tables that suffice to find the rows.
     clause : the rows satisfy it.
     order : of the rows.
-    counted : the rows are all of a level, in the order in which they are counted.
+    counted : the rows are all of a level, or those within its bounds, in the order in which they are counted.
     any_ : False where it is known that there are none.
     found_by : the column of ids of the matches' table, where many rows have to be sorted: only those of a
         page are then read in full.
@@ -105,7 +105,8 @@ class Rows:
         elif count and self.more:
             clause, last = self._clause, count - 1
             if self._counted is not None:
-                clause, last = self._counted.seek(connection, last)
+                begin, last = self._counted.seek(connection, last)
+                clause = all_of((begin, clause))
             # Only what orders them is read, mostly from an index alone.
             row = connection.first(
                 f"SELECT {', '.join(self._order.columns)} FROM {self._narrow} WHERE {clause.sql}"

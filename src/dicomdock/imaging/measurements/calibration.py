@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -26,15 +27,17 @@ class Calibration:
 
     Parameters
     ----------
-    rows, columns : mm between rows, and between columns.
-    words : by what it is known.
+    rows, columns : between rows, and between columns, in the unit.
+    words : by what it is known, behind the unit.
     area : first column, first row, last column and last row that it holds for; None for all.
+    unit : ``mm``, or ``px`` where nothing is known but that pixels are square.
     """
 
     rows: float
     columns: float
     words: str
     area: tuple[int, int, int, int] | None = None
+    unit: Literal["mm", "px"] = "mm"
 
     def holds(self, points: Sequence[Sequence[float]]) -> bool:
         """Return whether points, as column and row from 0, all lie where it holds."""
@@ -44,8 +47,13 @@ class Calibration:
         return bool((at >= (left - 0.5, top - 0.5)).all() and (at <= (right + 0.5, bottom + 0.5)).all())
 
 
+_PIXELS = Calibration(1.0, 1.0, "because the image states no spacing of its pixels", unit="px")
+
+
 def calibrations_of(header: Dataset) -> tuple[Calibration, ...]:
-    """Return the calibrations that a header states: one for each region of ultrasound, else one or none.
+    """Return the calibrations that a header states: one for each region of ultrasound, else one.
+
+    Lengths are in pixels where it states none; where pixels are not square either, there is no calibration.
 
     Raises
     ------
@@ -64,7 +72,7 @@ def calibrations_of(header: Dataset) -> tuple[Calibration, ...]:
                     "An ultrasound region reaches beyond the image, so its scale is that of an image of"
                     " another size: nothing is measured in mm."
                 )
-        return found
+        return found or (_PIXELS,)
     projected = _positive(header, "ImagerPixelSpacing")
     stated = _positive(header, "PixelSpacing")
     if stated and stated != projected:
@@ -75,7 +83,10 @@ def calibrations_of(header: Dataset) -> tuple[Calibration, ...]:
         magnified = f", the body magnified about {factor:g} times" if factor else ", the body magnified"
         return (Calibration(*projected, f"at the detector{magnified}"),)
     scanned = _positive(header, "NominalScannedPixelSpacing")
-    return (Calibration(*scanned, "on the scanned film"),) if scanned else ()
+    if scanned:
+        return (Calibration(*scanned, "on the scanned film"),)
+    aspect = _positive(header, "PixelAspectRatio")
+    return () if aspect and aspect[0] != aspect[1] else (_PIXELS,)
 
 
 def calibration_at(calibrations: Sequence[Calibration], points: Sequence[Sequence[float]]) -> Calibration:
@@ -84,10 +95,12 @@ def calibration_at(calibrations: Sequence[Calibration], points: Sequence[Sequenc
     Raises
     ------
     GeometryError
-        None is stated, or the points do not lie in one region.
+        There is none, or the points do not lie in one region.
     """
     if not calibrations:
-        raise GeometryError("The image states no spacing of its pixels, so nothing is measured in mm.")
+        raise GeometryError(
+            "The image states no spacing of its pixels, and they are not square: nothing is measured."
+        )
     found = next((one for one in reversed(calibrations) if one.holds(points)), None)
     if found is None:
         raise GeometryError("The points do not lie in one calibrated region of the ultrasound image.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -52,10 +52,13 @@ PIXEL_VALUE = Code("PIXEL_VALUE", "99DICOMDOCK", "Pixel value")
 MILLIMETRE = Code("mm", "UCUM", "millimeter")
 SQUARE_MILLIMETRE = Code("mm2", "UCUM", "square millimeter")
 CUBIC_MILLIMETRE = Code("mm3", "UCUM", "cubic millimeter")
+PIXEL = Code("{pixels}", "UCUM", "pixels")
+SQUARE_PIXEL = Code("{square_pixels}", "UCUM", "square pixels")
 DEGREE = Code("deg", "UCUM", "degree")
 HOUNSFIELD = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
 NO_UNITS = Code("1", "UCUM", "no units")
-_SIGNS = {NO_UNITS: "", HOUNSFIELD: "HU", DEGREE: "°"}
+_SIGNS = {NO_UNITS: "", HOUNSFIELD: "HU", DEGREE: "°", PIXEL: "px", SQUARE_PIXEL: "px²"}
+_IN_PIXELS = {MILLIMETRE: PIXEL, SQUARE_MILLIMETRE: SQUARE_PIXEL}
 _POWER, _POWERS = re.compile(r"(?<=m)[23](?![0-9])"), {"2": "²", "3": "³"}  # of lengths, in UCUM
 
 MOST_POINTS = 1 << 24  # of the grid by which a region in an oblique plane is measured
@@ -179,6 +182,12 @@ class Measurement:
     segment: tuple[str, int] | None = None
     tracking_uid: str = ""
     flat: bool = False
+
+
+def in_pixels(one: Measurement) -> Measurement:
+    """Return a measurement on a grid of 1 mm with its lengths and areas in pixels."""
+    values = tuple(replace(value, unit=_IN_PIXELS.get(value.unit, value.unit)) for value in one.values)
+    return replace(one, values=values)
 
 
 def distance(label: str, a: Vector, b: Vector, **described: object) -> Measurement:

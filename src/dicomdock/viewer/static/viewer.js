@@ -80,6 +80,40 @@
   window.addEventListener("pointerup", (event) => { if (held.delete(event.pointerId)) outstanding += 1; }, true);
   window.addEventListener("pointercancel", (event) => held.delete(event.pointerId), true);
 
+  // trame-rca joins the moves of the mouse that wait for an answer, so that of an outline that is drawn quickly only some
+  // corners would be left: where the mouse was meanwhile goes with the next message, as its trail.
+  const drags = []; // those whose end was not sent yet
+  window.addEventListener("pointerdown", (event) => {
+    const area = event.target.closest?.(".remote-controlled-area");
+    const name = area?.closest("[data-view]")?.dataset.view;
+    if (name && event.isPrimary && event.button === 0) drags.push({ area, name, pointer: event.pointerId, begun: false, trail: [] });
+  }, true);
+  window.addEventListener("pointermove", (event) => {
+    const drag = drags.at(-1);
+    if (drag?.pointer !== event.pointerId || !event.buttons) return;
+    const box = drag.area.getBoundingClientRect();
+    const passed = event.getCoalescedEvents?.() ?? [];
+    for (const at of passed.length ? passed : [event]) drag.trail.push([at.clientX - box.left, box.bottom - at.clientY]);
+  }, true);
+  const withTrail = ([name, origin, event]) => {
+    const [drag] = drags;
+    if (drag?.name !== name) return [name, origin, event];
+    if (event.type === "LeftButtonPress") drag.begun = true;
+    if (!drag.begun || !["MouseMove", "LeftButtonRelease"].includes(event.type)) return [name, origin, event];
+    if (event.type === "LeftButtonRelease") drags.shift();
+    return [name, origin, { ...event, trail: drag.trail.splice(0) }];
+  };
+  // What is in it talks to the viewer through this session.
+  const trails = {
+    inject: ["trame"],
+    provide() {
+      const session = this.trame.client.getConnection().getSession();
+      const call = (method, args, ...more) => session.call(method, method === "trame.rca.event" ? withTrail(args) : args, ...more);
+      return { trame: { client: { getConnection: () => ({ getSession: () => ({ ...session, call }) }) } } };
+    },
+    template: "<slot></slot>",
+  };
+
   // The wheel goes to the viewer at once: trame-rca would send four more messages about each notch, ten milliseconds
   // apart, and keep the page drawing for most of a second after it. A touchpad's small movements add up to a notch.
   const NOTCH = 40, LINE = 20; // pixels; the least that a mouse's wheel turns in any browser, and a line of text
@@ -175,7 +209,7 @@
     window.addEventListener(kind, ({ target }) => { if (Object.hasOwn(target, "value")) delete target.value; }, true);
   }
 
-  window.dicomdock = { install: (app) => app.component("DicomdockPicture", picture), settled };
+  window.dicomdock = { install: (app) => app.component("DicomdockPicture", picture).component("DicomdockTrails", trails), settled };
 
   const typing = (node) => node && (node.isContentEditable || ["INPUT", "SELECT", "TEXTAREA"].includes(node.tagName) && !["range", "checkbox", "color"].includes(node.type));
   // Keys mean the view that the mouse is in.

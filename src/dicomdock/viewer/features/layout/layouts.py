@@ -32,6 +32,9 @@ SEVERAL = {
 LISTED = (FOUR_VIEWS, "Axial and two", "Axial", "Sagittal", "Coronal", "3D", COMPARE, FOUR_SERIES)
 """The layouts that are chosen by their names; other grids are chosen by their rows and columns."""
 
+OF_IMAGES = tuple(name for name in LISTED if name in (NAMES[AXIAL], *SEVERAL))
+"""Those of ``LISTED`` that suit images without a position in the patient."""
+
 LAYOUTS = frozenset((*LISTED, *GRIDS))
 """The names of all layouts."""
 

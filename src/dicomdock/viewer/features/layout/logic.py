@@ -11,6 +11,8 @@ from dicomdock.viewer.features.layout.layouts import (
     AXIAL,
     CORONAL,
     FOUR_VIEWS,
+    LISTED,
+    OF_IMAGES,
     PLANES,
     SAGITTAL,
     SEVERAL,
@@ -47,6 +49,8 @@ class LayoutLogic:
         loaded = self.series.loaded
         assert loaded is not None
         layout, alone = self.state.data.layout, view_of(loaded.volume)
+        with self.state as data:
+            data.layouts = list(LISTED if loaded.volume.spatial else OF_IMAGES)
         if loaded.provisional or layout in SEVERAL:
             return
         if alone and layout != alone:

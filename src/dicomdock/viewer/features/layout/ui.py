@@ -13,7 +13,7 @@ from dicomdock.viewer.features.series.state import SeriesState
 from dicomdock.viewer.features.views.state import ViewsState
 from dicomdock.viewer.page_state import names_of
 from dicomdock.viewer.shell.state import ShellState
-from dicomdock.viewer.shell.widgets import button, checkbox, panel
+from dicomdock.viewer.shell.widgets import button, checkbox, panel, shown
 
 COLOURS = {"auto": "As the system", "light": "Light", "dark": "Dark"}
 SHELL = names_of(ShellState)
@@ -29,9 +29,8 @@ def layout_panel(
     """Build the panel: ``priors`` and ``compared`` below the series of the study, ``more`` at its end."""
     with panel("layout", "Layout"):
         html.Button(
-            "{{ name }}",
-            v_for=f"name in {VIEWS.layouts}.filter("
-            f"n => {SERIES.kind_3d} || {[NAMES[AXIAL], *SEVERAL]}.includes(n))",
+            shown(f"name === '{NAMES[AXIAL]}' && !{SERIES.kind_3d} ? 'Image' : name"),
+            v_for=f"name in {VIEWS.layouts}",
             key="name",
             classes=(f"['item', name === {VIEWS.layout} ? 'on' : '']",),
             click=f"{VIEWS.layout} = name",

@@ -23,11 +23,12 @@ from dicomdock.imaging.measurements import (
     Report,
     calibration_at,
     calibrations_of,
+    in_pixels,
     read_report,
     report_to_dicom,
     unit_text,
 )
-from dicomdock.imaging.measurements.measurement import MILLIMETRE, SQUARE_MILLIMETRE
+from dicomdock.imaging.measurements.measurement import MILLIMETRE, PIXEL, SQUARE_MILLIMETRE, SQUARE_PIXEL
 from dicomdock.viewer.autosave import PlacedMeasurement, UnsavedWork
 from dicomdock.viewer.features.measure.kinds import (
     KINDS,
@@ -51,6 +52,8 @@ from dicomdock.viewer.study import newest, read_instance
 
 AUTOSAVE_SECONDS = 3.0  # between two autosaves
 MOST_STEPS = 50  # that can be undone
+SIZES = (MILLIMETRE, SQUARE_MILLIMETRE, PIXEL, SQUARE_PIXEL)
+"""Units that depend on what a pixel measures."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ class MeasuringLogic:
         self._placing = self._add(kind)
         with self.state as data:
             data.measuring = kind
-        self.series.views.mouse.drag_places(KINDS[kind].drag, self.stop)
+        self.series.views.mouse.drag_places(KINDS[kind].drag, self._placing.draw, self.stop)
         self._place(self._placing.nodes[0])
 
     def stop(self) -> None:
@@ -131,7 +134,7 @@ class MeasuringLogic:
         self.app.markups_logic.disable_place_mode()
         if drawn is None:
             return
-        self.series.views.mouse.drag_places("", self.stop)
+        self.series.views.mouse.drag_places("")
         self.series.views.mouse.interaction("window")
         with self.state as data:
             data.measuring = ""
@@ -449,10 +452,10 @@ class MeasuringLogic:
             raise GeometryError("The points do not lie on one image.")
         at = volume.geometry.to_index(points)[:, :0:-1]  # column, row
         one = calibration_at(self._calibrations_of(image[0]), at)
-        self._words[drawn.id] = one.words
+        self._words[drawn.id] = f"In {one.unit} {one.words}"
         scaled = replace(volume, geometry=calibrated(volume.geometry, one))
         found = measured(drawn.kind, drawn.name, scaled.geometry.to_lps(_indices(at)), scaled, image)
-        return on_pixels(found, scaled.geometry)
+        return on_pixels(found if one.unit == "mm" else in_pixels(found), scaled.geometry)
 
     def _calibrations_of(self, instance: str) -> tuple[Calibration, ...]:
         """Return what pixels of an image without a position measure."""
@@ -538,9 +541,8 @@ class MeasuringLogic:
     def _row_words(self, node_id: str, one: Measurement) -> list[str]:
         """Return what is known of a measurement: numbers, or why there are none, and what was judged."""
         lines = [value.words for value in one.values] or [self._problems.get(node_id, "")]
-        in_mm = any(value.unit in (MILLIMETRE, SQUARE_MILLIMETRE) for value in one.values)
-        if in_mm and (how := self._words.get(node_id)):
-            lines.append(f"In mm {how}")
+        if any(value.unit in SIZES for value in one.values) and (how := self._words.get(node_id)):
+            lines.append(how)
         if one.finding is not None and one.finding.meaning != one.label:
             lines.append(f"Finding: {one.finding.meaning}")
         if one.site is not None:

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import slicer
+from vtkmodules.vtkCommonCore import vtkPoints
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.viewer.features.measure.kinds import CURVE, KINDS, OPEN_CURVE, outline
-from dicomdock.viewer.scene import LPS
+from dicomdock.viewer.scene import LPS, add_points
 
 COLOUR = (1.0, 0.85, 0.35)
 OUTLINED = ("ellipse", "rectangle", "arrow")
@@ -105,11 +106,16 @@ class Drawn:
         for at, (_, count) in enumerate(KINDS[self.kind].parts):
             node = self.nodes[at] if at < len(self.nodes) else self.next_part()
             here = rest if KINDS[self.kind].open_ended else rest[:count]
-            for one in here:
-                node.AddControlPoint(*one)
+            add_points(node, here)
             rest = rest[len(here) :]
         self._putting = False
         self._draw_outline()
+
+    def draw(self, points: Sequence[Any]) -> None:
+        """Place points of a path, in RAS, behind those that are there; there are no numbers until its end."""
+        self._putting = True
+        add_points(self.nodes[-1], points)
+        self._putting = False
 
     def points(self) -> list[Any]:
         """Return the points that are placed, in RAS."""
@@ -153,9 +159,10 @@ class Drawn:
             line = outline(self.kind, points, self._geometry)
         except GeometryError:
             line = []
-        self._outline.RemoveAllControlPoints()
+        places = vtkPoints()
         for one in line:
-            self._outline.AddControlPoint(*(one * LPS))
+            places.InsertNextPoint(*(one * LPS))
+        self._outline.SetControlPointPositionsWorld(places)
 
 
 def _display(node: Any, *, labelled: bool) -> None:

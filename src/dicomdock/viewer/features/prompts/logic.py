@@ -27,7 +27,7 @@ from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.process.threads import in_thread
-from dicomdock.viewer.scene import LPS, mask_of
+from dicomdock.viewer.scene import LPS, add_points, mask_of
 from dicomdock.viewer.segmentation_nodes import SegmentationNode
 from dicomdock.viewer.shell.state import ShellState
 
@@ -192,7 +192,9 @@ class PromptsLogic:
         node.AddObserver(slicer.vtkMRMLMarkupsNode.PointPositionDefinedEvent, self._clicked)
         with self.state as data:
             data.prompt_placing = kind
-        self.series.views.mouse.drag_places(DRAGS[kind], self._dragged)
+        self.series.views.mouse.drag_places(
+            DRAGS[kind], lambda points: add_points(node, points), self._dragged
+        )
         self.app.markups_logic.place_node(node, persistent=kind != "point")
 
     def _colour(self) -> None:
@@ -234,7 +236,7 @@ class PromptsLogic:
         node, self._node = self._node, None
         if node is None:
             return
-        self.series.views.mouse.drag_places("", self._dragged)
+        self.series.views.mouse.drag_places("")
         self.app.markups_logic.disable_place_mode()
         self.app.scene.RemoveNode(node)
         with self.state as data:

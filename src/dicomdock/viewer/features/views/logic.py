@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from slicer import vtkMRMLCrosshairNode
 from trame_slicer.core import LayoutManager
 
 from dicomdock.viewer.engine import leave_out_other_slices, remote_views
@@ -28,6 +27,7 @@ from dicomdock.viewer.features.views.mouse import Mouse
 from dicomdock.viewer.features.views.orientation import Orientation
 from dicomdock.viewer.features.views.patient_space import PatientSpace
 from dicomdock.viewer.features.views.places import Places
+from dicomdock.viewer.features.views.plane_aids import PlaneAids
 from dicomdock.viewer.features.views.state import SliceViewState, ViewsState
 from dicomdock.viewer.features.views.ui import slice_overlay, threed_overlay
 from dicomdock.viewer.page_state import A_TURN, PageState
@@ -71,14 +71,12 @@ class Views:
         # All views are there before the segment editor's effects, which look for them when they are made.
         self.layouts.register_layout_dict(definitions())
         leave_out_other_slices(self.slices())
+        self._aids = PlaneAids(app, self.state, self._shown, self.redraw)
         name = self.state.name
         self.state.bind_changes(
             {
                 name.layout: self._layout_chosen,
-                name.crosshair: self._crosshair_chosen,
-                (name.slab, name.slab_kind): self._slab_chosen,
                 name.aligned: lambda _: self.align(),
-                (name.lines, name.handles): self._lines_chosen,
             }
         )
 
@@ -111,6 +109,7 @@ class Views:
         for tag in wanted:
             self._shown[tag] = shown
         self.space.refresh()
+        self._aids.refresh()
 
     def show_over(self, over: ShownVolume | None, opacity: int) -> None:
         """Show a volume over that of all views but those of series beside it; None for nothing.
@@ -299,17 +298,6 @@ class Views:
             view.get_view_node().SetFieldOfView(wide / factor, high / factor, deep)
             view.schedule_render()
 
-    def _lines_chosen(self, lines: bool, handles: bool) -> None:
-        """Draw in each slice view where the others cut it, with handles that move and turn their planes."""
-        logic = self.app.app_logic
-        logic.SetIntersectingSlicesEnabled(logic.IntersectingSlicesVisibility, lines or handles)
-        logic.SetIntersectingSlicesEnabled(logic.IntersectingSlicesInteractive, handles)
-        slices = logic.GetSliceLogics()
-        for at in range(slices.GetNumberOfItems()):
-            display = slices.GetItemAsObject(at).GetSliceDisplayNode()
-            display.SetIntersectingSlicesInteractiveHandlesVisibilityMode(display.AlwaysVisible)
-        self.redraw()
-
     def _slice_ui(self, server: Any, view_id: str, view: Any) -> None:
         view.render_window().SetMultiSamples(0)
         view.set_background_color_from_string(BACKGROUND)
@@ -401,23 +389,6 @@ class Views:
                     self.fit(tag)
         for view in self.slices():
             self._update_text(view)
-
-    def _crosshair_chosen(self, on: bool) -> None:
-        node = self.app.scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
-        node.SetCrosshairMode(vtkMRMLCrosshairNode.ShowBasic if on else vtkMRMLCrosshairNode.NoCrosshair)
-        node.SetCrosshairBehavior(vtkMRMLCrosshairNode.OffsetJumpSlice)
-        self.redraw()
-
-    def _slab_chosen(self, slab: float, kind: str) -> None:
-        from trame_slicer.app.ui import SlabType
-
-        kinds = {"max": SlabType.MAX, "min": SlabType.MIN, "mean": SlabType.AVERAGE}
-        thickness = slab or 0.0
-        for view in self.slices():
-            view.set_slab_type(kinds[kind].value)
-            view.set_slab_thickness(thickness)
-            view.set_slab_enabled(thickness > 0)
-            view.schedule_render()
 
     def show_arrival(self, tag: str, css: str) -> None:
         """Mark on a slice slider which slices have arrived; empty when all have."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ from dicomdock.viewer.engine import RemoteViews
 from dicomdock.viewer.features.views.cursor_values import CursorValues
 from dicomdock.viewer.features.views.state import ViewsState
 from dicomdock.viewer.page_state import PageState
+from dicomdock.viewer.scene import array_of
 
 WINDOW_MODE = vtkMRMLWindowLevelWidget.GetInteractionNodeAdjustWindowLevelModeAttributeName()
 
@@ -42,9 +43,26 @@ class Mouse:
         self._interaction = "window"
         state.bind_changes({state.name.left: self._left_chosen})
 
-    def drag_places(self, how: Literal["", "ends", "path"], ended: Callable[[], None]) -> None:
-        """Let a drag with the left button place points of a measurement: at its ends, or along its path."""
-        self._remote.drag_places(how, ended)
+    def drag_places(
+        self,
+        how: Literal["", "ends", "path"],
+        drawn: Callable[[Sequence[Any]], None] = lambda _: None,
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Let a drag with the left button place points of a measurement: at its ends, or along its path.
+
+        Parameters
+        ----------
+        drawn : called with points along a path, behind the first one, each in mm, RAS.
+        ended : called at the end of a path.
+        """
+
+        def draw(tag: str, pixels: Sequence[tuple[float, float]]) -> None:
+            to_ras = array_of(self._app.view_manager.get_view(tag).get_view_node().GetXYToRAS())
+            at = np.array([(*pixel, 0.0, 1.0) for pixel in pixels])
+            drawn((at @ to_ras.T)[:, :3])
+
+        self._remote.drag_places(how, draw, ended)
 
     def take_clicks(self, clicked: Callable[[str, np.ndarray], None] | None) -> None:
         """Call a function with the tag of the slice view that is clicked and the point, in mm, LPS.

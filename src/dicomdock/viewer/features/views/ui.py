@@ -49,7 +49,7 @@ def slice_overlay(server: Any, view_id: str, _view: Any) -> None:
                 f':value="{view.at}"',
                 f'@input="{view.at} = Number($event.target.value)"',
                 f'data-testid="slices-{view_id}"',
-                f'aria-label="Slice of the {NAMES.get(view_id, view_id).lower()} view"',
+                f":aria-label=\"{SERIES.kind_3d} ? 'Slice of the {NAMES[view_id].lower()} view' : 'Image'\"",
             ],
         )
 

@@ -70,22 +70,8 @@ def window_panel(server: Any) -> None:
                 checkbox(WINDOW.inverted, "Inverted: low values bright (i)")
             html.P("Colours are for viewing only and are not saved.", v_show=f"{WINDOW.colours} !== '{GREY}'")
         suv_types(f"{SERIES.series_list}.some(s => s.uid === {SERIES.series_uid} && s.modality === 'PT')")
-        html.H3("Slab")
-        with html.Label():
-            html.Input(
-                type="range",
-                min=0,
-                max=50,
-                raw_attrs=[
-                    f':value="{VIEWS.slab}"',
-                    f'@change="{VIEWS.slab} = {TYPED}"',
-                    'aria-label="Slab"',
-                ],
-            )
-            html.Span(shown(f"{VIEWS.slab} ? {VIEWS.slab} + ' mm' : 'off'"), style="width:52px")
-        with html.Div(classes="row"):
-            for kind, label in (("max", "Maximum"), ("min", "Minimum"), ("mean", "Mean")):
-                button(label, f"{VIEWS.slab_kind} = '{kind}'", on=f"{VIEWS.slab_kind} === '{kind}'")
+        with html.Div(v_show=SERIES.kind_3d):
+            _slab()
         oblique_part(server)
         html.H3("Pictures")
         with html.Div(classes="row"):
@@ -94,14 +80,15 @@ def window_panel(server: Any) -> None:
             button(
                 "As usual", control.turn_picture_back, title="As they lie in the patient", testid="turn-back"
             )
-        for box, label in (
-            (VIEWS.crosshair, "Crosshair (move with Shift held)"),
-            (VIEWS.lines, "Lines where the other views cut"),
-            (VIEWS.handles, "Handles that move and turn these planes"),
-            (VIEWS.aligned, "Along the images' own planes"),
-            (VIEWS.words_shown, "Text in the corners"),
-        ):
-            checkbox(box, label)
+        with html.Div(v_show=SERIES.kind_3d):
+            for box, label in (
+                (VIEWS.crosshair, "Crosshair (move with Shift held)"),
+                (VIEWS.lines, "Lines where the other views cut"),
+                (VIEWS.handles, "Handles that move and turn these planes"),
+                (VIEWS.aligned, "Along the images' own planes"),
+            ):
+                checkbox(box, label)
+        checkbox(VIEWS.words_shown, "Text in the corners")
         with html.Div(classes="row"):
             button(
                 "Reset all",
@@ -111,3 +98,22 @@ def window_panel(server: Any) -> None:
             )
         with html.Div(v_show=OVERLAYS.has_overlays):
             checkbox(OVERLAYS.overlays_shown, "Overlays and shutters of the images")
+
+
+def _slab() -> None:
+    html.H3("Slab")
+    with html.Label():
+        html.Input(
+            type="range",
+            min=0,
+            max=50,
+            raw_attrs=[
+                f':value="{VIEWS.slab}"',
+                f'@change="{VIEWS.slab} = {TYPED}"',
+                'aria-label="Slab"',
+            ],
+        )
+        html.Span(shown(f"{VIEWS.slab} ? {VIEWS.slab} + ' mm' : 'off'"), style="width:52px")
+    with html.Div(classes="row"):
+        for kind, label in (("max", "Maximum"), ("min", "Minimum"), ("mean", "Mean")):
+            button(label, f"{VIEWS.slab_kind} = '{kind}'", on=f"{VIEWS.slab_kind} === '{kind}'")
