@@ -20,7 +20,7 @@ from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from tests.archive.conftest import part
 from tests.builders import ct_series, mr_series, write
-from tests.servers.s3 import S3
+from tests.servers.s3 import BUCKET, S3
 
 
 @pytest.mark.slow
@@ -74,6 +74,22 @@ def test_a_removed_instance_can_come_again(stored_settings: Settings, bucket: S3
             assert len(bucket.objects()) == 1
             archive.remove(one.resource)
             assert bucket.objects() == {}
+
+
+@pytest.mark.slow
+def test_what_stands_for_a_folder_is_not_a_file(stored_settings: Settings, bucket: S3) -> None:
+    """Consoles make such objects, and JuiceFS keeps them for folders whose last object is deleted."""
+    (one,) = ct_series(1)
+    with Archive.open(stored_settings) as archive:
+        with archive.writer() as writer:
+            writer.add(part(one.data))
+        (key,) = bucket.objects()
+        folder = key.rpartition("/")[0]
+        for marker in ("some/prefix/", "some/prefix/new/", f"{folder}/", f"{folder.rpartition('/')[0]}/"):
+            bucket.client.put_object(Bucket=BUCKET, Key=marker)
+        assert Counter(one.status for one in archive.verify()) == {"intact": 1}
+        archive.remove(one.resource)
+        assert list(archive.verify()) == []
 
 
 @pytest.mark.slow

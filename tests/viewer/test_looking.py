@@ -457,6 +457,22 @@ def test_the_crosshair_is_at_the_same_place_in_all_views(screen: Screen) -> None
     for view, before in zip(("Yellow", "Green"), planes, strict=True):
         screen.until(lambda view=view, before=before: screen.slice(view)[0] != before)
     assert screen.words("br") == window
+    # The bent arrow at the left of the patient is dragged forwards: both planes turn, at right angles still.
+    for view, count in (("Yellow", SHAPE[2]), ("Green", SHAPE[1])):
+        screen.button(f"slices-{view}").fill(str(count // 2))
+    picture, box = screen.pixels().astype(int), screen.box()
+    _, columns = np.nonzero(picture[:, :, 1] - picture[:, :, [0, 2]].max(axis=2) > 50)
+    middle, arm = screen.middle(), columns.max() - box["width"] / 2 - 2
+    places = [
+        (middle[0] + arm * np.cos(angle), middle[1] - arm * np.sin(angle))
+        for angle in np.radians(range(0, 31, 5))
+    ]
+    screen.drag(*places)
+    screen.until(lambda: screen.edges("Green") == ["RP", "LA", "S", "I"])
+    assert (screen.edges(), screen.edges("Yellow")) == (["R", "L", "A", "P"], ["AR", "PL", "S", "I"])
+    screen.page.keyboard.press("R")
+    screen.until(lambda: screen.edges("Green") == ["R", "L", "S", "I"])
+    assert screen.edges("Yellow") == ["A", "P", "S", "I"]
 
 
 @pytest.mark.parametrize("kind", ["max", "min", "mean"])

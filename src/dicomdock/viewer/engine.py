@@ -260,6 +260,7 @@ class _Area(RcaViewAdapter):
     ) -> None:
         super().__init__(window, tag, scheduler=scheduler, do_schedule_render_on_interaction=False)
         self.interactor = view.interactor()
+        self._modified = view.modified
         self._line = scheduler.line
         self._drag = drag
         self._pressed: tuple[float, float] | None = None  # where the left button was pressed
@@ -275,6 +276,10 @@ class _Area(RcaViewAdapter):
             return
         if str(event.get("type")).startswith("Key"):
             return  # keys are the page's (``shell.keys``); Slicer has meanings of its own for some of them
+        with self._modified.emit_once():  # the engine says several times that it shows another slice
+            self._interact(origin, event)
+
+    def _interact(self, origin: str, event: dict[str, Any]) -> None:
         try:
             if self._drag.clicked is not None and str(event.get("type")).startswith("LeftButton"):
                 super().on_interaction(origin, {**event, "type": "MouseMove"})

@@ -149,7 +149,7 @@ class ObjectStore:
         for key, _ in self._listed(below):
             found = True
             yield key
-        if below and not found:
+        if below and not found and self._exists(below):
             yield below  # an object beside the studies
 
     def existing(self, keys: Collection[str]) -> set[str]:
@@ -286,9 +286,15 @@ class ObjectStore:
             return found.meta["last_modified"].timestamp()
 
     def _listed(self, below: str) -> Iterator[tuple[str, int]]:
-        """Return key and size of every object, or of those below a part of the keys."""
+        """Return key and size of every object, or of those below a part of the keys.
+
+        An empty object that has no instance's name stands for a folder, as consoles make them and as some
+        gateways keep them when the last object below is deleted; it is passed over.
+        """
         import obstore
 
         with store_errors("Listing the archive", self.url):
             for some in obstore.list(self._connection, below or None, chunk_size=LISTED_AT_ONCE):
-                yield from ((one["path"], one["size"]) for one in some)
+                for one in some:
+                    if one["size"] or one["path"].endswith(SUFFIX):
+                        yield one["path"], one["size"]

@@ -245,7 +245,7 @@ class Views:
     def go_to(self, point: Any) -> None:
         """Show the slices through a point in RAS, in all views."""
         for view in self.slices():
-            view.get_view_node().JumpSliceByOffsetting(*point)
+            self._places.jump(view, point)
 
     def step(self, tag: str, steps: int) -> None:
         """Go some slices on."""
@@ -281,8 +281,7 @@ class Views:
 
     def look_at(self, point: Sequence[float] | np.ndarray) -> None:
         """Go to the slices through a point in LPS, in mm."""
-        for view in self.slices():
-            view.get_view_node().JumpSliceByOffsetting(*(np.asarray(point) * LPS))
+        self.go_to(np.asarray(point) * LPS)
 
     def centre(self, tag: str = AXIAL) -> tuple[float, float, float] | None:
         """Return the point in the middle of a view, in mm, LPS; None before it is there."""

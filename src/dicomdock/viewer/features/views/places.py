@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,17 +62,23 @@ class Places:
             at = count - 1 - at
         return int(np.clip(at, 0, count - 1)), count
 
+    def jump(self, view: Any, point: Sequence[float] | np.ndarray) -> None:
+        """Show the slice through a point, in mm, RAS; who listens to the view hears of it once."""
+        with view.trigger_modified_once():
+            view.get_view_node().JumpSliceByOffsetting(*point)
+
     def go(self, view: Any, at: int) -> None:
         """Show another slice, by its number as ``place`` returns it."""
         axis = self.axis(view)
         if axis is None:
             low, _ = view.get_slice_range()
-            view.set_slice_value(low + at * view.get_slice_step())
+            with view.trigger_modified_once():
+                view.set_slice_value(low + at * view.get_slice_step())
             return
         geometry = self._shown[view.get_singleton_tag()].volume.geometry
         index = geometry.to_index(np.array(self.centre(view)) * LPS)
         index[axis] = at if self.forward(view, axis) else geometry.shape[axis] - 1 - at
-        view.get_view_node().JumpSliceByOffsetting(*(geometry.to_lps(index) * LPS))
+        self.jump(view, geometry.to_lps(index) * LPS)
 
     def slice_at(self, view: Any) -> int | None:
         """Return the slice k of the volume that a view shows; None where it cuts across slices."""
