@@ -18,7 +18,20 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks import annotating, click, local, pages, pull, push, remote, segments, serving, viewer, viewers
+from benchmarks import (
+    annotating,
+    click,
+    local,
+    pages,
+    pull,
+    push,
+    remote,
+    segments,
+    serving,
+    thousands,
+    viewer,
+    viewers,
+)
 from benchmarks.place import Place, place
 from benchmarks.rounds import FULL, SMOKE, STEADY
 
@@ -47,7 +60,11 @@ def parts(here: Place) -> dict[str, list[Callable[[], str]]]:
         "click": [partial(click.section, here.folder)],
         "segments": [partial(segments.section, here.folder)],
         "pages": [partial(pages.section, here)],
-        "viewer": [partial(viewer.section, here), partial(viewers.section, here)],
+        "viewer": [
+            partial(viewer.section, here),
+            partial(viewers.section, here),
+            partial(thousands.section, here),
+        ],
         "remote": [partial(remote.section, here)],
         "annotating": [partial(annotating.section, here)],
     }

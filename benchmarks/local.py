@@ -11,7 +11,6 @@ from functools import partial
 
 from tests.servers.process import ServerProcess, answers_http, free_port
 
-from benchmarks import large
 from benchmarks.place import ACCEPT, Place, Series
 from benchmarks.rounds import Goal, alternate, process, table
 from dicomdock.archive import Archive
@@ -127,9 +126,8 @@ def memory(place: Place) -> str:
 
 def search(place: Place) -> str:
     """First page of 50 out of 100,000 studies with about 1,000,000 instances."""
-    settings = place.settings("large")
     studies = place.effort.studies
-    instances = large.fill(settings, studies)
+    settings, instances = place.large_archive()
     queries = {
         "newest first": {},
         "patient name wildcard Garcia-Novak*": {"PatientName": "Garcia-Novak*"},

@@ -101,8 +101,8 @@ def _resident(dock: RunningDock) -> float:
 
 
 def _large(here: Place, browser: Browser) -> dict[str, tuple[list[float], float]]:
-    home = here.empty("pages-large") / "home"
-    large.fill(here.settings("pages-large/home"))
+    settings, _ = here.large_archive()
+    home = settings.archive.parent
     seconds = []
     with running(home, env=ENVIRONMENT) as dock, _page(browser, dock, "/") as page:
         rows(page).first.wait_for()

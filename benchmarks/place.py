@@ -13,6 +13,7 @@ from tests.builders import ct_series
 from tests.servers import orthanc as orthanc_server
 from tests.servers.orthanc import Orthanc
 
+from benchmarks import large
 from benchmarks.delay import proxy
 from benchmarks.rounds import FULL, Effort
 from dicomdock.config.servers import Login, ServerProfile
@@ -45,6 +46,7 @@ class Place:
     series: list[Series] = field(default_factory=list)
     aside: int = 0
     effort: Effort = FULL
+    _indexed: int = 0
 
     def settings(self, name: str) -> Settings:
         home = self.folder / name
@@ -69,6 +71,13 @@ class Place:
     def new_archive(self, name: str) -> None:
         """Empty the archive of a home, where nothing must count as lost."""
         (self.empty(f"{name}/archive") / "files").mkdir()
+
+    def large_archive(self) -> tuple[Settings, int]:
+        """Return a home whose archive has very many studies, filled once, and how many instances."""
+        settings = self.settings("large")
+        if not self._indexed:
+            self._indexed = large.fill(settings, self.effort.studies)
+        return settings, self._indexed
 
     def curl(self, resource: Resource, *, port: int | None = None) -> list[str]:
         """Give the command that fetches a resource into one file."""

@@ -242,12 +242,12 @@ def until_quiet(dock: RunningDock, *, patience: float = 90) -> None:
     before = -1.0
     while (now := time.monotonic()) < min(began + patience, since + QUIET):
         time.sleep(0.1)
-        used = sum(_processor(pid) for pid in (dock.pid, *viewers_of(dock)))
+        used = sum(processor_of(pid) for pid in (dock.pid, *viewers_of(dock)))
         if used - before > 0.06:
             before, since = used, now
 
 
-def _processor(pid: int) -> float:
+def processor_of(pid: int) -> float:
     """Give the seconds of processor time that a process has used."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -19,6 +19,7 @@ from dicomdock.imaging.terminology import (
     code_of,
     colour_for,
     from_cielab,
+    next_name,
     to_cielab,
 )
 
@@ -51,6 +52,15 @@ def test_colours_are_those_of_dcmqi() -> None:
 def test_a_name_suggests_codes(name: str, kind: str, modifier: Code | None, category: Code) -> None:
     found = Terminology.suggest(name)
     assert (found.kind.value, found.modifier, found.category) == (kind, modifier, category)
+
+
+@pytest.mark.parametrize(
+    ("names", "following"),
+    [((), "Segment 1"), (("Segment 1",), "Segment 2"), (("Segment 9", "Liver", "Segment 2b"), "Segment 10")],
+)
+def test_segments_that_nobody_named_are_numbered(names: tuple[str, ...], following: str) -> None:
+    assert next_name(names) == following
+    assert Terminology.suggest(following).kind == TISSUE
 
 
 def test_slicer_entries_go_both_ways() -> None:

@@ -27,10 +27,11 @@ from pydicom.uid import (
 )
 
 from dicomdock.errors import GeometryError
-from dicomdock.imaging.geometry import VolumeGeometry, Window, split_series
+from dicomdock.imaging.geometry import PixelFormat, VolumeGeometry, Window, split_series
 from dicomdock.imaging.presentation import windowed
 from dicomdock.imaging.statistics import summarize
 from dicomdock.imaging.volume import Volume, allocate, fill_slice, resample, window_over
+from dicomdock.imaging.volume.pixels import rescale
 from tests.builders import Made, composite, encode
 from tests.conftest import shared_data
 from tests.imaging.scans import AXIAL, grid, headers, oblique, put_pixels, scan
@@ -116,6 +117,14 @@ def test_rescale(slope: str, intercept: str, dtype: str, due: list[float]) -> No
     assert volume.array.dtype == np.dtype(dtype)
     assert volume.array[1, 0, :3].tolist() == due
     assert volume.units == "HU"
+
+
+@pytest.mark.parametrize("slope", [1, 3, 70_000])
+def test_whole_values_beyond_32_bits_are_right_too(slope: int) -> None:
+    raw = np.array([[-32768, -1, 0, 1, 32767]], np.int16)
+    values = rescale(raw, PixelFormat(slope=float(slope), intercept=-1024.0))
+    assert values.dtype.kind == "i"
+    assert values.tolist() == [[one * slope - 1024 for one in (-32768, -1, 0, 1, 32767)]]
 
 
 def test_each_slice_has_its_own_slope() -> None:

@@ -175,17 +175,26 @@ def test_every_tool_measures_by_drags_and_is_undone(panel: Screen) -> None:
     bare = panel.pixels()
     assert dragged(panel, "arrow", [(20, 10), (30, 20)]) == {}
     panel.until_changed(bare, more=0.0005)
-    count = len(panel.state("measurements"))
+    panel.button("shown-0").click()
+    panel.wait("!s.measurements[0].shown")
+    before = panel.state("measurements")
+    count = len(before)
     for left in (count - 1, count - 2):
         panel.page.keyboard.press("Control+z")
         panel.wait(f"s.measurements.length === {left}")
     panel.page.keyboard.press("Control+y")
     panel.wait(f"s.measurements.length === {count - 1}")
     assert numbers(panel.state("measurements")[-1]["words"])["Attenuation Coefficient"] == value
+    # What is not undone stays as it is drawn, or hidden.
+    assert panel.state("measurements")[: count - 2] == before[: count - 2]
     panel.button("drop-0").click()
     panel.wait(f"s.measurements.length === {count - 2}")
+    panel.button("two-way").click()
+    panel.wait("s.measuring === 'two-way'")
     panel.page.keyboard.press("Control+z")
-    panel.wait(f"s.measurements.length === {count - 1}")
+    panel.wait(f"!s.measuring && s.measurements.length === {count - 1}")
+    dragged(panel, "distance", [(20, 10), (50, 50)])
+    assert panel.state("measurements")[-1]["name"] == f"Distance {count}"
 
 
 def test_an_outline_keeps_its_shape_however_quickly_it_is_drawn(panel: Screen) -> None:

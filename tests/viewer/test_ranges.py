@@ -45,3 +45,11 @@ def test_one_value_alone_has_no_histogram() -> None:
     from dicomdock.viewer.features.segments.ranges import histogram
 
     assert histogram(volume(np.full((2, 2, 2), 7, np.int16)), (7, 7)) == ""
+
+
+def test_the_ends_of_a_volume_are_of_its_numbers() -> None:
+    from dicomdock.viewer.features.segments.ranges import ends_of
+
+    assert ends_of(volume(np.array([[[3, -1024, 7]]], np.int16))) == (-1024, 7)
+    assert ends_of(volume(np.array([[[np.nan, -0.5, 2.5]]]))) == (-0.5, 2.5)
+    assert ends_of(volume(np.full((1, 1, 2), np.nan))) == (0, 0)

@@ -418,6 +418,7 @@ def test_segments_are_added_named_coloured_hidden_and_removed(opened: Opened, ed
     editor.screen.wait(f"{SEGMENTS}.length === 3")
     third = "#{:02x}{:02x}{:02x}".format(*colour_for(Terminology(), 3))
     editor.screen.wait(f"{SEGMENTS}[2].color.toLowerCase() === '{third}'")
+    expect(editor.name()).to_have_value("Segment 1")
     coded = page.get_by_test_id("coded")
     expect(coded).to_have_text("A name of the list gives it codes.")
     editor.name().fill("Kidney left")

@@ -210,8 +210,16 @@ def test_a_distance_and_a_region_are_measured_and_saved(opened: Opened, screen: 
 
 
 def test_two_series_are_compared(screen: Screen) -> None:
+    screen.page.mouse.move(*screen.middle())
+    screen.page.keyboard.press("Home")
+    screen.page.keyboard.press("PageUp")
+    screen.wait("s.Red_at === 10")
     screen.page.evaluate(
-        "() => { window.said = []; trame.state.watch(['Other_bl'], (one) => said.push(one)); }"
+        """() => {
+            [window.said, window.been] = [[], []];
+            trame.state.watch(['Other_bl'], (one) => said.push(one));
+            trame.state.watch(['Red_at'], (one) => been.push(one));
+        }"""
     )
     screen.button("tool-layout").click()
     screen.button("layout-Compare").click()
@@ -219,9 +227,19 @@ def test_two_series_are_compared(screen: Screen) -> None:
     screen.page.wait_for_function(
         "() => document.querySelector('[data-view=Other] .bl').innerText.includes('/ 24')"
     )
+    screen.wait("s.Other_at === 10")
+    assert set(screen.page.evaluate("been")) <= {10}  # what comes beside it does not lead it away
     screen.page.mouse.move(*screen.middle())
     screen.page.keyboard.press("Home")
     screen.wait("s.Red_at === 0 && s.Other_at === 0")
+    # What was scrolled while the others were not shown leads them.
+    screen.button("layout-Four views").click()
+    screen.page.wait_for_selector('[data-view="ThreeD"]')
+    screen.page.mouse.move(*screen.middle())
+    screen.page.keyboard.press("PageUp")
+    screen.wait("s.Red_at === 10")
+    screen.button("layout-Compare").click()
+    screen.wait("s.Red_at === 10 && s.Other_at === 10")
     # A first image that is shown alone is not counted as if it were all.
     assert {one.split("\n")[0].split(" / ")[1] for one in screen.page.evaluate("said") if "/" in one} == {
         "24"

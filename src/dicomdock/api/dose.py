@@ -14,6 +14,7 @@ from dicomdock.imaging import dose as imaging
 from dicomdock.imaging.dose import DoseHistogram
 from dicomdock.imaging.dose.histogram import SHARES
 from dicomdock.imaging.formats.csv_text import csv_of
+from dicomdock.imaging.numbers import number_text
 from dicomdock.imaging.segmentation import Segmentation
 
 Cell = str | float | None
@@ -101,7 +102,8 @@ class Dose(imaging.Dose):
         remarks = [
             f"No dose of {one.label!r}: "
             + (
-                f"{one.volume - one.covered:.4g} of its {one.volume:.4g} ml lie outside the dose grid."
+                f"{number_text(one.volume - one.covered)} of its {number_text(one.volume)} ml "
+                "lie outside the dose grid."
                 if one.volume
                 else "it has no voxels."
             )

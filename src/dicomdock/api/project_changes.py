@@ -14,6 +14,7 @@ from dicomdock.api.segmentation import Segmentation, read
 from dicomdock.api.statistics import Cell
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError, NotInArchive
+from dicomdock.imaging.numbers import number_text
 from dicomdock.imaging.segmentation import earlier_version_of
 from dicomdock.imaging.segmentation.mask import EMPTY
 from dicomdock.project.model import Case, Project, SegmentTerm, name_of
@@ -51,8 +52,8 @@ class SegmentChange:
     def words(self) -> str:
         """The change as text."""
         if not self.changed:
-            return f"{self.label}: {self.after_ml:.3g} ml, as proposed"
-        volumes = f"{self.before_ml:.3g} ml before, {self.after_ml:.3g} ml after"
+            return f"{self.label}: {number_text(self.after_ml, 3)} ml, as proposed"
+        volumes = f"{number_text(self.before_ml, 3)} ml before, {number_text(self.after_ml, 3)} ml after"
         return f"{self.label}: {volumes}; voxels added: {self.added}, removed: {self.removed}"
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag
 from pydicom.valuerep import DSdecimal, DSfloat
 
 from dicomdock.dicom.read_errors import READ_ERRORS
@@ -19,7 +22,7 @@ def numbers(dataset: Dataset | None, keyword: str, count: int | None = None) -> 
     if dataset is None:
         return None
     try:
-        value = dataset.get(keyword)
+        value = _value(dataset, keyword)
         if value is None or value == "":
             return None
         items = value if isinstance(value, (MultiValue, list, tuple)) else [value]
@@ -39,7 +42,7 @@ def rounding(dataset: Dataset | None, keyword: str) -> float:
     if dataset is None:
         return 0.0
     try:
-        value = dataset.get(keyword)
+        value = _value(dataset, keyword)
         items = value if isinstance(value, (MultiValue, list, tuple)) else [value]
         stated = [one.original_string for one in items if isinstance(one, (DSfloat, DSdecimal))]
         exponents = [int(Decimal(one.strip()).as_tuple().exponent) for one in stated if one]
@@ -70,7 +73,7 @@ def texts(dataset: Dataset | None, keyword: str) -> tuple[str, ...]:
     if dataset is None:
         return ()
     try:
-        value = dataset.get(keyword)
+        value = _value(dataset, keyword)
     except READ_ERRORS:
         return ()
     if value is None or value == "":
@@ -98,7 +101,7 @@ def items(dataset: Dataset | None, keyword: str) -> Sequence[Dataset]:
     if dataset is None:
         return ()
     try:
-        value = dataset.get(keyword)
+        value = _value(dataset, keyword)
     except READ_ERRORS:
         return ()
     return value if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else ()
@@ -131,3 +134,21 @@ def private(dataset: Dataset, group: int, creator: str, element: int) -> Any:
     if not any(tag >> 16 == group for tag in tags):
         raise KeyError(creator)
     return dataset.private_block(group, creator)[element].value
+
+
+def _value(dataset: Dataset, keyword: str) -> Any:
+    """Return the value of an attribute; None where it is absent.
+
+    ``Dataset.get`` does the same, but raises and catches an error for what is absent, which is most of what a
+    header is asked for.
+    """
+    tag = _tag_of(keyword)
+    if tag is None:
+        return dataset.get(keyword)
+    return dataset[tag].value if tag in dataset else None
+
+
+@lru_cache(maxsize=1024)
+def _tag_of(keyword: str) -> BaseTag | None:
+    tag = tag_for_keyword(keyword)
+    return None if tag is None else BaseTag(tag)

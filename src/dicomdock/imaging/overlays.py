@@ -111,7 +111,9 @@ def overlay_of(header: Dataset, group: int) -> Overlay | None:
 
 
 def _overlays(header: Dataset) -> Iterator[Overlay]:
-    found = (overlay_of(header, group) for group in GROUPS)
+    tags = header.keys()  # iterating over the data set itself would read all values
+    present = {tag >> 16 for tag in tags}  # none of overlays, mostly
+    found = (overlay_of(header, group) for group in GROUPS if group in present)
     return (one for one in found if one is not None)
 
 

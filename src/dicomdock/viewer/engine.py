@@ -35,7 +35,7 @@ from trame_slicer.views import (
 from vtkmodules.vtkCommonCore import vtkCommand
 from vtkmodules.vtkInteractionWidgets import vtkEvent
 
-from dicomdock.imaging.terminology import Terminology, colour_for, fractions
+from dicomdock.imaging.terminology import Terminology, colour_for, fractions, next_name
 from dicomdock.viewer.frames import FrameScheduler
 from dicomdock.viewer.line import Line
 
@@ -212,7 +212,9 @@ class SegmentEditor(SegmentEditorLogic):
         self._on_segment_display_changed(self.data.segment_display)
 
     def _on_add_segment_clicked(self) -> None:
-        self.segmentation_editor.add_empty_segment(segment_color=next_colour(self.segmentation_editor))
+        editor = self.segmentation_editor
+        name = next_name(editor.get_segment_names())
+        editor.add_empty_segment(segment_name=name, segment_color=next_colour(editor))
 
     def effect(self, kind: type[Any]) -> Any:
         """Return the logic of an effect."""

@@ -10,6 +10,7 @@ arrive. Without them one image is shown at once, alone, and the whole when all o
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -48,7 +49,7 @@ COVERED = 2
 BLACK: RGB = (0, 0, 0)
 ON_THEIR_WAY = "One image; the others are on their way"
 BEING_READ = "One image; the others are being read"
-CACHED_BYTES = 192 << 20  # of files that were read for the plan and need not be read again for their pixels
+CACHED_BYTES = 192 << 20  # of a series whose files are read once, for plan and pixels; a larger one's twice
 
 
 @dataclass(eq=False)
@@ -243,7 +244,7 @@ class Loader:
         self._instances: dict[str, ArchivedInstance] = {}
         self._unreadable: dict[str, str] = {}
         self._read: dict[str, Dataset] = {}
-        self._cached = 0
+        self._bytes = 0  # of the instances that are here
         self._looked = 0.0
         self._focus: int | None = None
         self._wake = threading.Event()
@@ -301,6 +302,7 @@ class Loader:
             self._load()
             return
         self._read.clear()
+        _return_memory()
         if not self._closed.is_set():
             loaded.read_headers()
             loaded.uptake = loaded.uptake_by(self._suv_type())
@@ -353,8 +355,10 @@ class Loader:
     def _look(self) -> None:
         self._looked = time.monotonic()
         for one, _ in self._archive.files(self.series):  # objects are downloaded side by side
-            if one.resource.instance is not None:
-                self._instances.setdefault(one.resource.instance, one)
+            uid = one.resource.instance
+            if uid is not None and uid not in self._instances:
+                self._instances[uid] = one
+                self._bytes += one.size
 
     def _show_one(self, *, arriving: bool) -> Loaded | None:
         uid = list(self._instances)[len(self._instances) // 2]
@@ -370,10 +374,9 @@ class Loader:
 
     def _header(self, uid: str) -> Dataset:
         instance = self._instances[uid]
-        cache = self._cached + instance.size <= CACHED_BYTES
+        cache = self._bytes <= CACHED_BYTES
         dataset = read_instance(self._archive, instance, pixels=cache)
         if cache:
-            self._cached += instance.size
             self._read[uid] = dataset
         return dataset
 
@@ -422,6 +425,12 @@ class Loader:
             loaded.failed[uid] = str(error)
         except READ_ERRORS as error:
             loaded.failed[uid] = str(error)
+
+
+def _return_memory() -> None:
+    """Give the system back what reading the files took, which glibc would keep: up to 200 MB."""
+    with suppress(AttributeError, OSError):  # another C library than glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _planned(metadata: Sequence[DicomJson]) -> list[VolumePlan]:

@@ -7,6 +7,7 @@ it has not, they are found by the indexes of the conditions and sorted.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -92,13 +93,14 @@ def is_sparse(connection: Connection, wanted: Table, walked: Clause, clause: Cla
     ----------
     walked : all rows that are read in this order satisfy it, the index sees to that.
     """
+    # Were the clause among what is selected, PostgreSQL would look up an EXISTS for the whole table at once.
+    used = dict.fromkeys(["id", *re.findall(rf'\b{wanted.name}\.("\w+")', clause.sql)])
     statement = f"""
         SELECT 1 FROM (
-            SELECT {clause.sql} AS fits FROM {wanted.name} WHERE {walked.sql}
-            ORDER BY {order.sql} LIMIT {HEAD}
-        ) AS head WHERE fits LIMIT {PAGE}
+            SELECT {", ".join(used)} FROM {wanted.name} WHERE {walked.sql} ORDER BY {order.sql} LIMIT {HEAD}
+        ) AS {wanted.name} WHERE {clause.sql} LIMIT {PAGE}
     """
-    if len(connection.all(statement, *clause.values, *walked.values)) == PAGE:
+    if len(connection.all(statement, *walked.values, *clause.values)) == PAGE:
         return False
     behind = f"SELECT 1 FROM {wanted.name} WHERE {walked.sql} ORDER BY {order.sql} LIMIT 1 OFFSET {HEAD}"
     return connection.first(behind, *walked.values) is not None

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dicomdock.errors import GeometryError
+from dicomdock.imaging.numbers import number_text
 from dicomdock.imaging.rtstruct import fill
 from dicomdock.imaging.suv import suv_type_of
 from dicomdock.imaging.terminology import Code
@@ -122,7 +123,7 @@ class Value:
     def amount(self) -> str:
         """The number with its unit, for example ``12.3 mm``; no space before the sign of degrees."""
         unit = unit_text(self.unit)
-        return f"{self.number:.4g}{'' if unit == '°' else ' '}{unit}".rstrip()
+        return f"{number_text(self.number)}{'' if unit == '°' else ' '}{unit}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)

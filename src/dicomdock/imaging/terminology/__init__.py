@@ -14,6 +14,7 @@ from dicomdock.imaging.terminology.terminology import (
     TISSUE,
     Terminology,
     colour_for,
+    next_name,
 )
 
 __all__ = [
@@ -32,5 +33,6 @@ __all__ = [
     "colour_for",
     "fractions",
     "from_cielab",
+    "next_name",
     "to_cielab",
 ]

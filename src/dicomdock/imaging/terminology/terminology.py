@@ -8,6 +8,7 @@ PS3.3 §C.8.20.4 (Segment Description Macro), §8.8 (Code Sequence Macro); PS3.1
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -128,6 +129,12 @@ def colour_for(terminology: Terminology, number: int) -> RGB:
     if known is None or terminology.kind.value == TISSUE.value:
         return _PALETTE[(number - 1) % len(_PALETTE)]
     return known
+
+
+def next_name(names: Iterable[str]) -> str:
+    """Return the name of one more segment that nobody has named: ``Segment 2`` beside ``Segment 1``."""
+    numbers = [int(found[1]) for name in names if (found := re.fullmatch(r"Segment (\d+)", name))]
+    return f"Segment {max(numbers, default=0) + 1}"
 
 
 def _caret(code: Code | None) -> str:

@@ -374,7 +374,7 @@ def _fitted(values: Array, dtype: np.dtype[Any]) -> Array:
     """Clip integers that a type cannot hold: padding below the Hounsfield scale."""
     if values.dtype.kind in "iu" and dtype.kind in "iu" and values.dtype != dtype:
         limits = np.iinfo(dtype)
-        if np.iinfo(values.dtype).min < limits.min or np.iinfo(values.dtype).max > limits.max:
+        if int(values.min(initial=0)) < limits.min or int(values.max(initial=0)) > limits.max:
             return np.clip(values.astype(np.int64), limits.min, limits.max)
     return values
 

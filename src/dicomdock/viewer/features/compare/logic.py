@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from dicomdock.imaging.volume import Volume
+from dicomdock.viewer.features.compare.planes import place_in
 from dicomdock.viewer.features.compare.state import CompareState
 from dicomdock.viewer.features.layout.layouts import (
     AXIAL,
@@ -22,7 +26,7 @@ from dicomdock.viewer.loading import Events, Loaded, Loader
 from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.registrations import Registrations
-from dicomdock.viewer.scene import ShownVolume, add_volume
+from dicomdock.viewer.scene import ShownVolume, add_volume, array_of
 from dicomdock.viewer.study import Series, Study
 
 SAME_SCALE = 1e-4  # part that two scales may differ by
@@ -123,8 +127,11 @@ class CompareLogic:
             before, place.shown = place.shown, add_volume(self.app, loaded.volume, series.name)
             place.shown.alone = loaded.note
             place.shown.set_window(loaded.first_window())
-            self.views.view(tag)
-            self.views.show(place.shown, [tag])
+            with self._not_followed():
+                self.views.view(tag)
+                self.views.show(place.shown, [tag])
+            if not loaded.provisional:  # one image has no others to go to
+                self.follow(AXIAL)
             self.views.describe(study, series.name, [tag])
             self.look_alike()
             if before is not None:
@@ -174,7 +181,8 @@ class CompareLogic:
         if place.loaded is None or place.chosen is None:
             return
         before, place.shown = place.shown, add_volume(self.app, place.loaded.displayed, place.chosen[1].name)
-        self.views.show(place.shown, [tag], refit=False)
+        with self._not_followed():
+            self.views.show(place.shown, [tag], refit=False)
         if before is not None:
             before.remove(self.app)
 
@@ -207,15 +215,23 @@ class CompareLogic:
     def _in_view(self, tag: str) -> ShownVolume | None:
         return self.series.shown if tag == AXIAL else self._beside[tag].shown
 
+    @contextmanager
+    def _not_followed(self) -> Iterator[None]:
+        """Move views without leading the others there, as where a series begins."""
+        self._following = True
+        try:
+            yield
+        finally:
+            self._following = False
+
     def follow(self, moved: str) -> None:
         """Bring the other views to where one of them was scrolled."""
         choice = self.state.data
         compared = SEVERAL.get(self.views.state.data.layout, ())
-        if self._following or moved not in compared or self._in_view(moved) is None:
+        if self._following or self.views.settling or moved not in compared or self._in_view(moved) is None:
             return
         here = self.views.view(moved)
-        self._following = True
-        try:
+        with self._not_followed():
             for tag in compared:
                 there = self.views.view(tag)
                 if tag == moved or self._in_view(tag) is None or here is None or there is None:
@@ -225,30 +241,25 @@ class CompareLogic:
                 if choice.zoomed:
                     zoom_alike(here.get_view_node(), there.get_view_node())
                 there.schedule_render()
-        finally:
-            self._following = False
 
-    def _registered(self, one: Volume, two: Volume, here: Any) -> tuple[float, float, float] | None:
-        """Return where the middle of a view of one lies in two, in RAS; None without a registration."""
-        matrix = self.registrations.between(two.frame_of_reference, one.frame_of_reference)
-        if matrix is None:
-            return None
-        at = here.get_view_node().GetSliceToRAS()
-        x, y, z = (at.GetElement(row, 3) for row in range(3))
-        left, back, head, _ = matrix @ (-x, -y, z, 1)
-        return -left, -back, head
+    def _transform(self, one: Volume, two: Volume) -> np.ndarray | None:
+        """Return the matrix from one volume's space to that of another, in LPS; None where there is none."""
+        if one.frame_of_reference and one.frame_of_reference == two.frame_of_reference:
+            return np.eye(4)
+        return self.registrations.between(two.frame_of_reference, one.frame_of_reference)
 
     def _scroll(self, moved: str, here: Any, tag: str, there: Any) -> None:
-        """Bring a view to another one's position; without a common frame of reference as far along."""
+        """Bring a view to where another one is; without a common space, as far along."""
         first, second = self._in_view(moved), self._in_view(tag)
         assert first is not None and second is not None
         one, two = first.volume, second.volume
         offsets = [0.0 if each == AXIAL else self._beside[each].offset for each in (moved, tag)]
-        if one.frame_of_reference and one.frame_of_reference == two.frame_of_reference:
-            matrix = here.get_view_node().GetSliceToRAS()
-            there.get_view_node().JumpSliceByOffsetting(*(matrix.GetElement(row, 3) for row in range(3)))
-        elif (point := self._registered(one, two, here)) is not None:
-            there.get_view_node().JumpSliceByOffsetting(*point)
+        transform = self._transform(one, two)
+        if transform is not None:
+            plane, other = (array_of(view.get_view_node().GetSliceToRAS()) for view in (here, there))
+            point = place_in(plane, other, transform)
+            if point is not None:
+                there.get_view_node().JumpSliceByOffsetting(*point)
         elif offsets[0] is not None and offsets[1] is not None:
             low, high = there.get_slice_range()
             there.set_slice_value(min(max(here.get_slice_value() + offsets[1] - offsets[0], low), high))
@@ -292,6 +303,7 @@ class CompareLogic:
             place.chosen[1].uid for place in self._beside.values() if place.chosen is not None
         }
         others = [one for one in study.images() if one.uid not in used]
+        others.sort(key=lambda one: max(one.count, one.due) == 1)  # localizers last
         wanted = self.state.data.compare_view
         for tag in SEVERAL[layout][1:]:
             if self._beside[tag].chosen is not None:

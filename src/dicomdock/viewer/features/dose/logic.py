@@ -13,6 +13,7 @@ from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError, GeometryError
 from dicomdock.imaging.geometry import Window
+from dicomdock.imaging.numbers import number_text
 from dicomdock.imaging.terminology import RGB
 from dicomdock.viewer.features.dose.plot import curves, table
 from dicomdock.viewer.features.dose.state import DoseRow, DoseState, IsodoseLevel
@@ -128,7 +129,7 @@ class DoseLogic:
             with self.state as data:
                 data.dvh_uid, data.dvh_remarks = uid, [*found.remarks]
                 data.dvh_titles, data.dvh_rows = table(found)
-                data.dvh_most, data.dvh_curves = f"{most:.4g} {found.unit}", drawn
+                data.dvh_most, data.dvh_curves = f"{number_text(most)} {found.unit}", drawn
 
     def save(self) -> None:
         """Offer the histograms as CSV."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dicomdock.api.dose import DoseHistograms
+from dicomdock.imaging.numbers import number_text
 from dicomdock.imaging.terminology import RGB
 from dicomdock.viewer.features.dose.state import DoseCurve
 
@@ -46,4 +47,4 @@ def curves(found: DoseHistograms, colours: list[RGB]) -> tuple[float, list[DoseC
 
 
 def _cell(value: object) -> str:
-    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return "–" if value is None else number_text(value) if isinstance(value, float) else str(value)

@@ -92,7 +92,6 @@ class MeasuringLogic:
         self._steps: list[list[PlacedMeasurement]] = [[]]  # what can be gone back to, up to the present
         self._undone: list[list[PlacedMeasurement]] = []
         self._unplaced: dict[str, Measurement] = {}  # numbers of a report without coordinates in the images
-        self._count = 0
         self.on_place: list[Callable[[], None]] = []  # called before the user places a measurement
         self.on_moved: list[Callable[[], None]] = []  # called when measurements have changed
         self._report: Report | None = None
@@ -182,13 +181,18 @@ class MeasuringLogic:
         offer(self.server, "measurements.csv", content.encode(), "text/csv")
 
     def undo(self) -> None:
-        """Undo the last step."""
+        """Undo the last step; where a measurement is being placed, that is its points."""
+        if self._placing is not None and self._placing.points() and not self._placing.complete:
+            self.stop()
+            return
+        self.stop()
         if len(self._steps) > 1:
             self._undone.append(self._steps.pop())
             self._show_step()
 
     def redo(self) -> None:
         """Redo the last undone step."""
+        self.stop()
         if self._undone:
             self._steps.append(self._undone.pop())
             self._show_step()
@@ -367,16 +371,7 @@ class MeasuringLogic:
 
     def _placed_measurements(self) -> list[PlacedMeasurement]:
         """Return the measurements that are complete, as they lie."""
-        return [
-            PlacedMeasurement(
-                one.kind,
-                one.name,
-                tuple(tuple(map(float, point)) for point in one.points()),
-                one.tracking_uid,
-            )
-            for one in self._drawn.values()
-            if one.complete
-        ]
+        return [_placement(one) for one in self._drawn.values() if one.complete]
 
     def _unsaved(self) -> bool:
         now = self._placed_measurements()
@@ -422,11 +417,10 @@ class MeasuringLogic:
         self, kind: str, label: str = "", points: Sequence[Sequence[float]] = (), tracking_uid: str = ""
     ) -> Drawn:
         """Add a measurement to the scene; the page gets its numbers when all its points are there."""
-        self._count += 1
         drawn = Drawn(
             self.app.scene,
             kind,
-            label or f"{KINDS[kind].title} {self._count}",
+            label or f"{KINDS[kind].title} {self._next_number()}",
             self.series.volume.geometry,
             self._update_rows,
             self._changed,
@@ -436,6 +430,11 @@ class MeasuringLogic:
         drawn.put(points)
         self._drawn[drawn.id] = drawn
         return drawn
+
+    def _next_number(self) -> int:
+        """Return one more than the greatest number that is the name of a measurement."""
+        names = (one.name.removeprefix(KINDS[one.kind].title).strip() for one in self._drawn.values())
+        return 1 + max((int(name) for name in names if name.isdecimal()), default=0)
 
     def _place(self, node: Any) -> None:
         kind = KINDS[self._placing.kind] if self._placing is not None else None
@@ -504,15 +503,22 @@ class MeasuringLogic:
         self._steps, self._undone = [self._placed_measurements()], []
 
     def _show_step(self) -> None:
-        """Draw what there was at a step."""
-        self.app.markups_logic.disable_place_mode()
-        self._placing = None
-        for one in self._drawn.values():
-            one.remove()
+        """Draw what there was at a step.
+
+        What lay there already stays drawn, or hidden: the nodes of one take a tenth of a second to make.
+        """
+        there = {replace(_placement(one), name=""): one for one in self._drawn.values()}
         self._drawn.clear()
-        self._measured.clear()
         for step in self._steps[-1]:
-            self._add(step.kind, step.name, step.points, step.tracking_uid)
+            drawn = there.pop(replace(step, name=""), None)
+            if drawn is None:
+                self._add(step.kind, step.name, step.points, step.tracking_uid)
+            else:
+                drawn.rename(step.name)
+                self._drawn[drawn.id] = drawn
+        for one in there.values():
+            one.remove()
+            self._measured.pop(one.id, None)
         self._update_rows()
 
     def _update_rows(self, *_: Any) -> None:
@@ -554,6 +560,11 @@ class MeasuringLogic:
             data.reports = [
                 ReportRow(one.uid, one.name) for one in self.series.study.series if one.kind == "report"
             ]
+
+
+def _placement(drawn: Drawn) -> PlacedMeasurement:
+    points = tuple(tuple(map(float, point)) for point in drawn.points())
+    return PlacedMeasurement(drawn.kind, drawn.name, points, drawn.tracking_uid)
 
 
 def _is_shown(drawn: Drawn | None) -> bool:

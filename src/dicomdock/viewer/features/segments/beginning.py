@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dicomdock import rpc
 from dicomdock.imaging.segmentation import Segment
 from dicomdock.imaging.segmentation.mask import EMPTY
-from dicomdock.imaging.terminology import Terminology, colour_for
+from dicomdock.imaging.terminology import Terminology, colour_for, next_name
 
 
 def empty_segments(wanted: Iterable[rpc.WantedSegment], series: str) -> tuple[Segment, ...]:
@@ -18,7 +18,7 @@ def empty_segments(wanted: Iterable[rpc.WantedSegment], series: str) -> tuple[Se
     wanted : of all series of the study.
     series : Series Instance UID.
     """
-    found = [one for one in wanted if one.series == series] or [rpc.WantedSegment(series, "Segment 1")]
+    found = [one for one in wanted if one.series == series] or [rpc.WantedSegment(series, next_name(()))]
     return tuple(_empty(one, number) for number, one in enumerate(found, 1))
 
 

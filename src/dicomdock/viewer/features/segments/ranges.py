@@ -71,24 +71,27 @@ class Ranges:
         shown = self._series.shown
         if shown is None or not shown.grey:
             return
-        low, high = shown.node.GetImageData().GetScalarRange()
         whole = np.issubdtype(shown.volume.array.dtype, np.integer)
         size, step, most = brush_of(shown.volume)
         with self._state as data:
             data.histogram = ""
-            for values in self._values:
-                values.step = 1 if whole else (high - low) / SLIDER_STEPS or 1
+            for values in self._values if whole else ():
+                values.step = 1
             for at, brush in enumerate(self._brushes):
                 brush.min_value, brush.max_value, brush.step = step, most, step
                 if brush.value == self._brush_mm[at]:
                     brush.value = self._brush_mm[at] = size
-        asyncio.get_running_loop().create_task(self._count(shown, (low, high)))
+        asyncio.get_running_loop().create_task(self._count(shown, whole=whole))
 
-    async def _count(self, shown: Any, ends: tuple[float, float]) -> None:
-        path = await asyncio.to_thread(histogram, shown.volume, ends)
+    async def _count(self, shown: Any, *, whole: bool) -> None:
+        """Look at all values, which takes a second of a gigabyte, beside the event loop."""
+        low, high = await asyncio.to_thread(ends_of, shown.volume)
+        path = await asyncio.to_thread(histogram, shown.volume, (low, high))
         if self._series.shown is shown:
             with self._state as data:
                 data.histogram = path
+                for values in () if whole else self._values:
+                    values.step = (high - low) / SLIDER_STEPS or 1
 
 
 def brush_of(volume: Volume) -> tuple[float, float, float]:
@@ -99,6 +102,12 @@ def brush_of(volume: Volume) -> tuple[float, float, float]:
     size = float(f"{side * BRUSH_SHARE:.1g}")
     step = min(BRUSH_STEP_MM, 10 ** math.floor(math.log10(size)) / 10)
     return size, step, float(f"{side / 2:.2g}")
+
+
+def ends_of(volume: Volume) -> tuple[float, float]:
+    """Return the least and the greatest value of a volume, of what is a number; 0 and 0 where nothing is."""
+    low, high = float(np.fmin.reduce(volume.array, axis=None)), float(np.fmax.reduce(volume.array, axis=None))
+    return (low, high) if low <= high else (0.0, 0.0)
 
 
 def histogram(volume: Volume, ends: tuple[float, float]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from time import monotonic
 from typing import Any
 
 from dicomdock import rpc
@@ -21,7 +22,9 @@ from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.scene import ShownVolume, add_volume
 from dicomdock.viewer.study import Series, Study, read_study
 
-REFRESH = 0.22  # seconds between two redraws of a series that is arriving
+REFRESH = 0.22  # seconds at least between two redraws of a series that is arriving
+REDRAWS = 32  # of a series that arrives quickly; else a large one is drawn for longer than it is read
+SLOWEST = 1.0  # seconds from what arrives slowly to its redraw
 
 
 class SeriesLogic:
@@ -58,6 +61,7 @@ class SeriesLogic:
         self._plans: dict[str, list[VolumePlan]] = {}
         self._loader: Loader | None = None
         self._dirty = False
+        self._drawn, self._redrawn = 0, 0.0  # slices that the last redraw had, and when it was
         self._choice = 0
         self._another_volume = False  # of the series that was shown before it
         self._own_window: Window | None = None  # that the user chose for that one
@@ -130,8 +134,8 @@ class SeriesLogic:
         since = 0.0
         while True:
             await asyncio.sleep(REFRESH)
-            if self._dirty and self.loaded is not None and self.shown is not None:
-                self._dirty = False
+            if self.loaded is not None and self.shown is not None and self._must_redraw(self.loaded):
+                self._dirty, self._redrawn, self._drawn = False, monotonic(), len(self.loaded.filled)
                 if not self.shown.volume.windows and not self._user_window:
                     self.shown.set_window(self.loaded.guess_window())
                 self.shown.changed()
@@ -141,6 +145,12 @@ class SeriesLogic:
             if self.pulling and since > 1.0:
                 since = 0.0
                 self._look()
+
+    def _must_redraw(self, loaded: Loaded) -> bool:
+        more = abs(len(loaded.filled) - self._drawn)
+        return self._dirty and (
+            more * REDRAWS >= loaded.due or monotonic() - self._redrawn > SLOWEST or loaded.provisional
+        )
 
     def open_series(self, uid: str, volume: int = 0) -> None:
         """Show a series of the study."""
@@ -293,7 +303,7 @@ class SeriesLogic:
             data.remarks = [*loaded.plan.remarks, *self._problem(loaded)]
         self.views.show(shown, refit=refit)
         self._describe()
-        self._dirty = True
+        self._dirty, self._redrawn = True, 0.0
         for callback in self.on_shown:
             callback()
         if before is not None:

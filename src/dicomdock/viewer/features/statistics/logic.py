@@ -13,6 +13,7 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError
 from dicomdock.imaging.measurements import unit_text
 from dicomdock.imaging.mesh import meshes_of
+from dicomdock.imaging.numbers import number_text
 from dicomdock.imaging.segmentation import Segmentation
 from dicomdock.imaging.volume import Volume
 from dicomdock.viewer.features.save.logic import SavingLogic
@@ -187,4 +188,4 @@ class StatisticsLogic:
 
 
 def _cell(value: object) -> str:
-    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return "–" if value is None else number_text(value) if isinstance(value, float) else str(value)

@@ -14,6 +14,7 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError
 from dicomdock.imaging.geometry import split_series
 from dicomdock.imaging.multivolume import members_of, region_curve, voxel_curve
+from dicomdock.imaging.numbers import number_text
 from dicomdock.imaging.segmentation import Segmentation
 from dicomdock.viewer.features.segments.logic import SegmentsLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
@@ -103,7 +104,7 @@ class TimePointsLogic:
         with self.state as data:
             data.curves = curves
             data.curves_first, data.curves_last = axis.label(0), axis.label(len(axis.values) - 1)
-            data.curves_low, data.curves_high = f"{low:.4g}", f"{high:.4g} {found.unit}".rstrip()
+            data.curves_low, data.curves_high = number_text(low), f"{number_text(high)} {found.unit}".rstrip()
             data.curves_remarks = [*found.remarks]
 
     def _shown(self) -> None:

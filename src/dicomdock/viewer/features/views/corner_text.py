@@ -10,6 +10,7 @@ import numpy as np
 
 from dicomdock.imaging.geometry import Plane, Window
 from dicomdock.imaging.geometry.projection import opposite
+from dicomdock.imaging.numbers import number_text
 from dicomdock.imaging.presentation import curve_of
 from dicomdock.viewer.features.views.layers import Layers
 from dicomdock.viewer.features.views.orientation import Orientation
@@ -97,7 +98,7 @@ class CornerText:
             curve = curve_of(shown.window)
             text.palette = gradient(shown.palette)
             text.highest, text.lowest = (
-                f"{value:.4g} {shown.unit}".rstrip() for value in (curve.high, curve.low)
+                f"{number_text(value)} {shown.unit}".rstrip() for value in (curve.high, curve.low)
             )
 
     def _write_edges(
@@ -116,7 +117,7 @@ class CornerText:
 
 def window_text(window: Window, unit: str = "") -> str:
     """Return a window as the corner of a view states it, with the unit of its values."""
-    stated = f"W {window.width:.5g}  C {window.center:.5g}  {unit}".rstrip()
+    stated = f"W {number_text(window.width, 5)}  C {number_text(window.center, 5)}  {unit}".rstrip()
     if window.table is not None:
         return f"{window.name}\n{stated}"
     return f"{stated}  sigmoid" if window.function == "SIGMOID" else stated

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dicomdock.imaging.numbers import number_text
 from dicomdock.viewer.scene import LPS, ShownVolume
 
 BEFORE_SLICER = 1.0  # priority of an observer; Slicer ends an event that it has used
@@ -64,4 +65,4 @@ def value_at(shown: ShownVolume, point: np.ndarray) -> str:
     found = shown.volume.array[tuple(at)]
     if shown.volume.colour:
         return "R {} G {} B {}".format(*found)
-    return f"{float(found):.5g} {shown.unit}".rstrip()
+    return f"{number_text(float(found), 5)} {shown.unit}".rstrip()

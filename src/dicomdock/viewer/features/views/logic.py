@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,7 @@ class Views:
         self.state = PageState(server.state, ViewsState)
         self._fitted: dict[str, float] = {}
         self.on_slice: Callable[[str], None] | None = None
+        self.settling = False  # views are being arranged, not scrolled
         self._shown: dict[str, ShownVolume] = {}
         self._places = Places(self._shown)
         self.layers = Layers(app, self._shown)
@@ -323,7 +325,8 @@ class Views:
         if view is not None and tag in self._shown:
             fitted = self._fitted.get(tag)
             if fitted is None or abs(self._scale(view) / fitted - 1) < SAME_SCALE:
-                self.fit(tag)
+                with self._settling():
+                    self.fit(tag)
 
     def _fit_slice(self, view: Any) -> None:
         tag = view.get_singleton_tag()
@@ -349,6 +352,17 @@ class Views:
         if self.on_slice is not None:
             self.on_slice(view.get_singleton_tag())
 
+    @contextmanager
+    def _settling(self) -> Iterator[None]:
+        """Change views otherwise than by a user: none leads the others away from the first one's slice."""
+        self.settling = True
+        try:
+            yield
+        finally:
+            self.settling = False
+        if self.on_slice is not None:
+            self.on_slice(AXIAL)
+
     def _slider_moved(self, tag: str, wanted: int) -> None:
         view = self.app.view_manager.get_view(tag)
         if view is not None and wanted != self._places.place(view)[0]:
@@ -367,10 +381,11 @@ class Views:
 
     def _layout_chosen(self, layout: str) -> None:
         before = self.layouts.layout_id
-        self.layouts.set_layout(layout)
-        if before in SEVERAL or layout in SEVERAL:
-            for tag in (AXIAL, *BESIDE):
-                self.fit(tag)
+        with self._settling():
+            self.layouts.set_layout(layout)
+            if before in SEVERAL or layout in SEVERAL:
+                for tag in (AXIAL, *BESIDE):
+                    self.fit(tag)
         for view in self.slices():
             self._update_text(view)
 
