@@ -40,7 +40,9 @@ def _measure(app: Any) -> Callable[[], None]:
 
     def nothing(*_: object, **__: object) -> None: ...
 
-    made = [Drawn(app.scene, kind, kind, _ramp().geometry, nothing, nothing, nothing, "1.2") for kind in KINDS]
+    made = [
+        Drawn(app.scene, kind, kind, _ramp().geometry, nothing, nothing, nothing, "1.2") for kind in KINDS
+    ]
     for one in made:
         while one.next_part() is not None:
             pass

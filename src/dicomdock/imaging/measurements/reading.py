@@ -81,12 +81,13 @@ class Report:
     instance_number: int = 1
     creator: str = ""
 
+
 _PIXELS = {
     **dict.fromkeys((LENGTH, LONG_AXIS, SHORT_AXIS, PERIMETER, RADIUS), PIXEL),
     AREA: SQUARE_PIXEL,
 }
-"""What dcmjs, and with it OHIF, means by the unit 1 (UCUM) that it calls ``px``. It gives numbers of pixel values
-without a unit the same code."""
+"""What dcmjs, and with it OHIF, means by the unit 1 (UCUM) that it calls ``px``. It gives the same code to
+numbers of pixel values that have no unit."""
 
 
 def is_report(header: Dataset) -> bool:
