@@ -63,6 +63,35 @@ class TestDcm4chee:
         with client_of(server, settings) as client:
             assert told(client)[0] == 35
 
+    @pytest.mark.parametrize(
+        "key", ["PatientID", "PatientName", "StudyDate", "NumberOfStudyRelatedInstances"]
+    )
+    def test_studies_are_sorted_or_it_is_said_that_they_are_not(self, settings, key):
+        server = Dcm4chee()
+        for number in (2, 3, 1):
+            server.add(
+                [
+                    changed(
+                        head()[0],
+                        PatientID=f"{number}",
+                        PatientName=f"{number}",
+                        StudyInstanceUID=f"1.{number}",
+                        SeriesInstanceUID=f"1.{number}.1",
+                        SOPInstanceUID=f"1.{number}.2",
+                        StudyDate=f"2024010{number}",
+                    )
+                ]
+            )
+        with client_of(server, settings) as client:
+            pages = list(client.search(Query(order=(f"-{key}",))))
+        warnings = [words for page in pages for words in page.warnings]
+        if key in ("PatientName", "StudyDate"):
+            found = [text(one.attributes, "StudyInstanceUID") for page in pages for one in page.matches]
+            assert found == ["1.3", "1.2", "1.1"]
+            assert not warnings
+        else:
+            assert warnings == [f"there does not sort its answers by {key}; they are in its own order."]
+
     def test_a_search_that_is_too_broad_is_reported_as_the_server_says_it(self, settings):
         server = Dcm4chee(too_broad=10)
         server.hold(crowd(35))
