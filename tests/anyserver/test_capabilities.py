@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from dicomdock.config.dialects import DCM4CHEE, STANDARD, Dialect
 from dicomdock.config.servers import ServerProfile
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import text
@@ -25,9 +26,11 @@ from tests.servers.imitations.base import crowd, small
 
 
 @contextmanager
-def client_of(server: Imitation, settings: Settings, auth: object = None) -> Iterator[Client]:
+def client_of(
+    server: Imitation, settings: Settings, auth: object = None, dialect: Dialect = STANDARD
+) -> Iterator[Client]:
     with answering(server) as canned:
-        profile = ServerProfile("there", canned.url + server.base)
+        profile = ServerProfile("there", canned.url + server.base, dialect=dialect)
         auth = auth or NoAuth()
         with Client(profile, settings=dataclasses.replace(settings, retries=1), auth=auth) as client:
             yield client
@@ -82,7 +85,7 @@ class TestDcm4chee:
                     )
                 ]
             )
-        with client_of(server, settings) as client:
+        with client_of(server, settings, dialect=DCM4CHEE) as client:
             pages = list(client.search(Query(order=(f"-{key}",))))
         warnings = [words for page in pages for words in page.warnings]
         if key in ("PatientName", "StudyDate"):
