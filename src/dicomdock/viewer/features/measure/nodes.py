@@ -11,7 +11,7 @@ from vtkmodules.vtkCommonCore import vtkPoints
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.geometry import VolumeGeometry
-from dicomdock.viewer.features.measure.kinds import CURVE, KINDS, OPEN_CURVE, outline
+from dicomdock.viewer.features.measure.kinds import CURVE, KINDS, OPEN_CURVE, POINTS, outline
 from dicomdock.viewer.scene import LPS, add_points
 
 COLOUR = (1.0, 0.85, 0.35)
@@ -43,7 +43,7 @@ class Drawn:
         geometry: VolumeGeometry,
         changed: Callable[[], None],
         moved: Callable[[], None],
-        keep_in_space: Callable[[Any], None],
+        keep_in_space: Callable[..., None],
         tracking_uid: str,
     ) -> None:
         self.kind, self.name, self.tracking_uid = kind, name, tracking_uid
@@ -63,10 +63,9 @@ class Drawn:
         if len(self.nodes) == len(parts):
             return None
         node = self._scene.AddNewNodeByClass(parts[len(self.nodes)][0], self.name)
-        _display(node, labelled=True)
-        self._keep_in_space(node.GetDisplayNode())
+        self._display(node, numbers=True, named=not self.nodes and parts[0][0] != POINTS)
         node.SetControlPointLabelFormat("")  # ``write`` has the words
-        node.GetDisplayNode().SetVisibility(self.shown)
+        _show(node, self.shown)
         if parts[0][0] in (CURVE, OPEN_CURVE):
             node.SetCurveTypeToLinear()
         self.nodes.append(node)
@@ -78,6 +77,9 @@ class Drawn:
     def rename(self, name: str) -> None:
         """Call it otherwise."""
         self.name = name
+        for node in (*self.nodes, self._outline):
+            if node is not None:
+                node.SetName(name)
 
     def write(self, words: str) -> None:
         """Write a text beside its first part."""
@@ -95,7 +97,7 @@ class Drawn:
         self.shown = shown
         for node in (*self.nodes, self._outline):
             if node is not None:
-                node.GetDisplayNode().SetVisibility(shown)
+                _show(node, shown)
 
     def put(self, points: Sequence[Sequence[float]]) -> None:
         """Place all points, in RAS; none leaves them to the user."""
@@ -141,10 +143,26 @@ class Drawn:
         node = self._scene.AddNewNodeByClass(CURVE, self.name)
         node.SetCurveTypeToLinear()
         node.SetLocked(True)
-        _display(node, labelled=False)
-        self._keep_in_space(node.GetDisplayNode())
-        node.GetDisplayNode().SetGlyphType(slicer.vtkMRMLMarkupsDisplayNode.Vertex2D)  # points without marks
+        self._display(node, numbers=False, named=self.kind != "arrow")
+        for display in _displays(node):
+            display.SetGlyphType(slicer.vtkMRMLMarkupsDisplayNode.Vertex2D)  # points without marks
         return node
+
+    def _display(self, node: Any, *, numbers: bool, named: bool) -> None:
+        """Draw a node with what is written to its points on slices, and with its name in 3D.
+
+        Numbers of several measurements would cover each other there. The engine names no single point.
+        """
+        node.CreateDefaultDisplayNodes()
+        on_slices = node.GetDisplayNode()
+        in_3d = self._scene.AddNewNodeByClass(on_slices.GetClassName())
+        node.AddAndObserveDisplayNodeID(in_3d.GetID())
+        for at in range(node.GetNumberOfMeasurements()):
+            node.GetNthMeasurement(at).SetEnabled(False)  # the engine would write its own behind the name
+        _style(on_slices, numbers=numbers, named=False)
+        _style(in_3d, numbers=numbers and self.kind == "point", named=named)
+        self._keep_in_space(on_slices, threed=False)
+        self._keep_in_space(in_3d, slices=False)
 
     def _point_changed(self, *_: Any) -> None:
         if not self._putting:  # of some of its points there are no numbers
@@ -165,15 +183,22 @@ class Drawn:
         self._outline.SetControlPointPositionsWorld(places)
 
 
-def _display(node: Any, *, labelled: bool) -> None:
-    node.CreateDefaultDisplayNodes()
-    display = node.GetDisplayNode()
+def _show(node: Any, shown: bool) -> None:
+    for display in _displays(node):
+        display.SetVisibility(shown)
+
+
+def _displays(node: Any) -> list[Any]:
+    return [node.GetNthDisplayNode(at) for at in range(node.GetNumberOfDisplayNodes())]
+
+
+def _style(display: Any, *, numbers: bool, named: bool) -> None:
     display.SetTextScale(2.6)
     display.SetGlyphScale(1.6)
     display.SetSelectedColor(*COLOUR)
     display.SetColor(*COLOUR)
-    display.SetPropertiesLabelVisibility(False)  # the engine's own numbers have other units and digits
-    display.SetPointLabelsVisibility(labelled)
+    display.SetPropertiesLabelVisibility(named)
+    display.SetPointLabelsVisibility(numbers)
 
 
 def _points(node: Any, *, preview: bool = False) -> list[Any]:
