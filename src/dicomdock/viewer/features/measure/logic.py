@@ -264,7 +264,13 @@ class MeasuringLogic:
         """Write the measurements as a DICOM report into the archive; return whether they are there."""
         series, measured = self.series.series, [one for _, one in self.values() if _says_anything(one)]
         if series is None or not measured:
-            self.notifications.info("There is nothing measured yet.")
+            drawn = self._drawn or self._unplaced
+            said = (
+                "None of these has a number that a report could hold."
+                if drawn
+                else "There is nothing measured yet."
+            )
+            self.notifications.info(said)
             return False
         report = replace(self._report or Report(()), measurements=tuple(measured))
         try:
