@@ -158,10 +158,10 @@ class VolumeLogic:
             project_greatest_values(view, on=projecting)
             view.fit_view_to_content()
         if projecting:
-            window = shown.node.GetDisplayNode()
+            window, look = shown.node.GetDisplayNode(), display.GetVolumePropertyNode()
 
             def colour(*_: Any) -> None:
-                shade_greatest_values(display.GetVolumePropertyNode(), shown.window, dark=PROJECTIONS[preset])
+                shade_greatest_values(look, shown.window, dark=PROJECTIONS[preset])
 
             colour()
             self._observed = (window, window.AddObserver("ModifiedEvent", colour))
