@@ -331,7 +331,9 @@ class MeasuringLogic:
             self._add(arrow.kind, arrow.name, arrow.points, arrow.tracking_uid)
         self._saved = self._placed_measurements()
         self._begin_steps()
-        if empty and not all(one.segment for one in report.measurements):  # numbers of segments lie in those
+        if not report.measurements:
+            self.notifications.info(f"{series.name} holds no measurements.")
+        elif empty and not all(one.segment for one in report.measurements):  # segments are their places
             self.notifications.info(f"{series.name} names no places in these images; its numbers are listed.")
         self._update_rows()
         self._go_to([self._from_pixels(one) for one in report.measurements])
