@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from dicomdock.config.dialects import DCM4CHEE, STANDARD, Dialect
 from dicomdock.config.servers import ServerProfile
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import text
@@ -25,9 +26,11 @@ from tests.servers.imitations.base import crowd, small
 
 
 @contextmanager
-def client_of(server: Imitation, settings: Settings, auth: object = None) -> Iterator[Client]:
+def client_of(
+    server: Imitation, settings: Settings, auth: object = None, dialect: Dialect = STANDARD
+) -> Iterator[Client]:
     with answering(server) as canned:
-        profile = ServerProfile("there", canned.url + server.base)
+        profile = ServerProfile("there", canned.url + server.base, dialect=dialect)
         auth = auth or NoAuth()
         with Client(profile, settings=dataclasses.replace(settings, retries=1), auth=auth) as client:
             yield client
@@ -62,6 +65,35 @@ class TestDcm4chee:
         server.hold(crowd(35))
         with client_of(server, settings) as client:
             assert told(client)[0] == 35
+
+    @pytest.mark.parametrize(
+        "key", ["PatientID", "PatientName", "StudyDate", "NumberOfStudyRelatedInstances"]
+    )
+    def test_studies_are_sorted_or_it_is_said_that_they_are_not(self, settings, key):
+        server = Dcm4chee()
+        for number in (2, 3, 1):
+            server.add(
+                [
+                    changed(
+                        head()[0],
+                        PatientID=f"{number}",
+                        PatientName=f"{number}",
+                        StudyInstanceUID=f"1.{number}",
+                        SeriesInstanceUID=f"1.{number}.1",
+                        SOPInstanceUID=f"1.{number}.2",
+                        StudyDate=f"2024010{number}",
+                    )
+                ]
+            )
+        with client_of(server, settings, dialect=DCM4CHEE) as client:
+            pages = list(client.search(Query(order=(f"-{key}",))))
+        warnings = [words for page in pages for words in page.warnings]
+        if key in ("PatientName", "StudyDate"):
+            found = [text(one.attributes, "StudyInstanceUID") for page in pages for one in page.matches]
+            assert found == ["1.3", "1.2", "1.1"]
+            assert not warnings
+        else:
+            assert warnings == [f"there does not sort its answers by {key}; they are in its own order."]
 
     def test_a_search_that_is_too_broad_is_reported_as_the_server_says_it(self, settings):
         server = Dcm4chee(too_broad=10)

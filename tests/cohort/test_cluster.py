@@ -137,5 +137,16 @@ def test_a_worker_that_ends_as_work_begins_or_ends_is_not_missed(monkeypatch: py
     assert {one.resource: one.state for one in outcomes} == dict.fromkeys(SERIES[:3], "done")
 
 
+def test_work_waits_for_the_first_worker() -> None:
+    with (
+        distributed.LocalCluster(processes=False, n_workers=0, dashboard_address=None) as local,
+        Cluster(local.scheduler_address) as cluster,
+    ):
+        assert cluster.workers == 0
+        local.scale(1)
+        outcomes = list(cluster.run(partial(nullcontext, done), [Item(one) for one in SERIES[:3]], {}))
+    assert {one.resource: one.state for one in outcomes} == dict.fromkeys(SERIES[:3], "done")
+
+
 def done(item: Item) -> Outcome:
     return Outcome(item.resource, "done")

@@ -52,7 +52,7 @@ def test_a_profile_loses_its_texts_and_keeps_its_colors(profile: bytes) -> None:
     assert len(made) == len(dataset.ICCProfile)
     for text in (ImageCms.getProfileDescription(opened(made)), ImageCms.getProfileCopyright(opened(made))):
         assert text.strip() == ""
-    assert opened(made).profile.creation_date != opened(profile).profile.creation_date
+    assert made[24:36] != profile[24:36]  # date and time (ICC.1 §7.2.1); Pillow 12 does not read January
     if opened(profile).profile.device_class == "abst":
         return
     lab = ImageCms.createProfile("LAB")

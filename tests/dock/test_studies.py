@@ -276,6 +276,12 @@ def test_a_server_is_asked_for_an_order_where_it_sorts_and_is_searched_alone(hom
     kinds = {"far": dialects.DCM4CHEE}
     assert home_with_archive.listing(["far"], by_name, kinds, far=[[]]).query.order == by_name
     assert home_with_archive.listing(["local", "far"], by_name, kinds, far=[[]]).query.order == ()
+    for column in ("id", "modality", "series", "images"):  # what QueryBuilder.java passes over
+        order = study_list.order(column, descending=True)
+        listing = home_with_archive.listing(["far"], order, kinds, far=[[]])
+        assert listing.query.order == ()
+        assert not listing.sorts(order)
+        assert listing.sorts(by_name)
 
 
 def test_an_archive_with_more_studies_than_are_loaded_to_sort_is_searched_again(

@@ -39,7 +39,7 @@ from dicomdock.imaging.measurements import (
 )
 from dicomdock.imaging.measurements.measurement import LENGTH, MILLIMETRE, PIXEL, Value
 from dicomdock.imaging.measurements.targets import diameter_of
-from dicomdock.imaging.terminology import Code
+from dicomdock.imaging.terminology import Code, code_item
 from dicomdock.imaging.volume import Volume
 from tests.builders import Made
 from tests.conftest import shared_data
@@ -476,3 +476,43 @@ def test_a_report_on_an_image_without_a_position(tmp_path: Path) -> None:
     assert diameter_of(again[0]) == 7
     assert diameter_of(again[1]) is None  # pixels are no diameter of a lesion
     assert read_report(written).measurements[0].points == ()
+
+
+DCMJS_PX = hd.sr.CodedConcept("1", "UCUM", "px", scheme_version="1.4")
+"""What dcmjs, which OHIF writes by, has for ``px`` and ``px²``, and for values whose unit is not known."""
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (Code("G-D7FE", "SRT", "Length"), "Length 7.5 px"),
+        (LENGTH, "Length 7.5 px"),
+        (Code("G-A185", "SRT", "Long Axis"), "Long Axis 7.5 px"),
+        (Code("103340004", "SCT", "Short Axis"), "Short Axis 7.5 px"),
+        (Code("131191004", "SCT", "Perimeter"), "Perimeter 7.5 px"),
+        (Code("131190003", "SCT", "Radius"), "Radius 7.5 px"),
+        (Code("G-A166", "SRT", "Area"), "Area 7.5 px²"),
+        (Code("42798000", "SCT", "Area"), "Area 7.5 px²"),
+        (Code("373098007", "SCT", "Mean"), "Mean 7.5"),
+    ],
+)
+def test_pixels_as_ohif_writes_them(name: Code, words: str) -> None:
+    assert _of_ohif(name, DCMJS_PX).words == words
+    unitless = hd.sr.CodedConcept("1", "UCUM", "no units")
+    assert _of_ohif(name, unitless).words == f"{name.meaning} 7.5"
+
+
+def _of_ohif(name: Code, unit: hd.sr.CodedConcept) -> Value:
+    """Read a number of a report that has it where those of OHIF do."""
+    number, group, report = Dataset(), Dataset(), Dataset()
+    number.RelationshipType, number.ValueType = "CONTAINS", "NUM"
+    number.ConceptNameCodeSequence = [code_item(name)]
+    measured = Dataset()
+    measured.MeasurementUnitsCodeSequence, measured.NumericValue = [unit], "7.5"
+    number.MeasuredValueSequence = [measured]
+    group.RelationshipType, group.ValueType = "CONTAINS", "CONTAINER"
+    group.ConceptNameCodeSequence = [code_item(Code("125007", "DCM", "Measurement Group"))]
+    group.ContentSequence = [number]
+    report.SOPClassUID, report.ContentSequence = "1.2.840.10008.5.1.4.1.1.88.33", [group]
+    ((value,),) = (one.values for one in read_report(report).measurements)
+    return value

@@ -85,3 +85,11 @@ def test_codes_survive_a_dataset(value: str) -> None:
     dataset.ConceptNameCodeSequence = [code_item(Code(value, "SCT", "Name", "1"))]
     assert code_of(dataset, "ConceptNameCodeSequence") == Code(value, "SCT", "Name", "1")
     assert code_of(Dataset(), "ConceptNameCodeSequence") is None
+
+
+def test_a_code_is_what_scheme_and_value_say() -> None:
+    plain, versioned = Code("mm", "UCUM", "millimeter"), Code("mm", "UCUM", "mm", "1.4")
+    length, before = Code("410668003", "SCT", "Length"), Code("G-D7FE", "SRT", "Length", "1.1")
+    assert {plain: 1, length: 2}[versioned] == 1
+    assert {plain: 1, length: 2}[before] == 2
+    assert plain != Code("mm", "99LOCAL", "millimeter") and length != plain

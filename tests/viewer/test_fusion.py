@@ -480,7 +480,11 @@ def test_a_series_is_registered_by_hand_and_then_by_landmarks(
     screen.button("pick-landmarks").click()
     screen.wait("s.landmarks_on && !s.linked")
     z = 10 + 2 * (screen.slice()[0] - 1)
-    height = 4 * (screen.slice("Other")[0] - 1) + 12  # of the slice of PET beside it, in the CT
+    began = screen.slice("Other")[0]  # at the place of the CT's slice, which lies between two of PET
+    screen.page.mouse.move(*screen.middle("Other"))
+    screen.page.mouse.wheel(0, -120)
+    screen.until(lambda: screen.slice("Other")[0] != began)
+    height = z - TURNED[2, 3] + 4 * (screen.slice("Other")[0] - began)
     for j, i in ((3, 4), (20, 5), (12, 16)):
         x, y = PET_AFFINE[0, 2] * i + PET_AFFINE[0, 3], PET_AFFINE[1, 1] * j + PET_AFFINE[1, 3]
         screen.page.mouse.click(*place(screen, "Red", y - AFFINE[1, 3], x - AFFINE[0, 3], SHAPE[1:], 1))
@@ -489,6 +493,6 @@ def test_a_series_is_registered_by_hand_and_then_by_landmarks(
     screen.button("save-landmarks").click()
     screen.wait("!s.landmarks_on && s.linked")
     due = TURNED.copy()
-    due[2, 3] += z - height
+    due[2, 3] = z - height
     corners = np.array([[-30.0, -30, 20, 1], [25, -30, 40, 1], [0, 30, 30, 1]]).T
     assert np.abs((last_registration(opened) - due) @ corners).max() < 1

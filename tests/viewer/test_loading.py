@@ -248,6 +248,28 @@ def test_a_damaged_image_is_named_and_the_others_are_shown(settings: Settings, d
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 2])
+def test_no_memory_is_taken_for_what_headers_claim(
+    settings: Settings, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few kilobytes that claim gigabytes are refused before the volume is made."""
+    monkeypatch.setattr("dicomdock.viewer.loading.allocate", lambda _: pytest.fail("memory was taken"))
+    _, _, instances = made_study(Rows=60_000, Columns=60_000)
+    store(settings, instances[:count])
+    told = Told()
+    with Archive.open(settings) as archive:
+        loader = Loader(archive, resource_of(instances), told.events())
+        loader.start()
+        assert told.ended.wait(SECONDS)
+        loader.close()
+    size = sum(len(one.data) for one in instances[:count])
+    claimed = f"{count * 3_600_000_000:,}"
+    assert told.failures == [
+        f"The {size:,} bytes of the images cannot hold the {claimed} voxels that they claim."
+    ]
+
+
+@pytest.mark.slow
 def test_a_series_that_is_not_there_is_reported(settings: Settings) -> None:
     _, _, instances = made_study()
     told = Told()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -79,12 +81,13 @@ def test_an_ellipse_that_is_turned_is_shown_as_a_region(volume: Volume) -> None:
     assert placed(Measurement("n"), grid) is None
 
 
-def test_a_single_number_stands_in_the_line_of_the_name(volume: Volume) -> None:
+def test_two_numbers_at_most_stand_in_the_picture(volume: Volume) -> None:
     corners = at(volume, 1, 4, 5), at(volume, 1, 4, 15), at(volume, 1, 16, 10), at(volume, 1, 20, 20)
     distance = measured("distance", "Distance 1", corners[:2], volume, None)
     assert picture_text(distance) == f"Distance 1  {distance.values[0].amount}"
     two_way = measured("two-way", "Two-way 2", corners, volume, None)
-    assert [line.rsplit(" ", 2)[0] for line in picture_text(two_way).split("\n")[1:]] == [
-        "Long Axis",
-        "Short Axis",
-    ]
+    assert picture_text(two_way) == f"Two-way 2  {two_way.values[0].amount}\n{two_way.values[1].words}"
+    area = measured("ellipse", "Ellipse 3", (corners[0], corners[3]), volume, None)
+    assert len(area.values) > 2
+    assert picture_text(area) == f"Ellipse 3  {area.values[0].amount}\n{area.values[1].words}"
+    assert picture_text(replace(area, values=())) == "Ellipse 3"

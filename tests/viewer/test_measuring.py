@@ -195,6 +195,22 @@ def test_every_tool_measures_by_drags_and_is_undone(panel: Screen) -> None:
     panel.wait(f"!s.measuring && s.measurements.length === {count - 1}")
     dragged(panel, "distance", [(20, 10), (50, 50)])
     assert panel.state("measurements")[-1]["name"] == f"Distance {count}"
+    every = panel.state("measurements.map((one) => one.words)")
+    name = panel.button("name-0")
+    name.fill("Largest")
+    name.press("Enter")
+    panel.wait("s.measurements[0].name === 'Largest'")
+    panel.button("drop-measurements").click()
+    panel.wait("!s.measurements.length")
+    panel.page.keyboard.press("Control+z")
+    panel.wait(f"s.measurements.length === {len(every)}")
+    assert panel.state("measurements.map((one) => one.words)") == every
+    # Enter has left the field: the keys mean the views and their steps again.
+    name.fill("Largest one")
+    name.press("Enter")
+    panel.wait("s.measurements[0].name === 'Largest one'")
+    panel.page.keyboard.press("Control+z")
+    panel.wait("s.measurements[0].name === 'Largest'")
 
 
 def test_an_outline_keeps_its_shape_however_quickly_it_is_drawn(panel: Screen) -> None:
@@ -313,9 +329,23 @@ def test_a_report_does_not_take_the_place_of_what_is_not_saved(opened: Opened, p
     panel.drop_measurements()
     measure(panel, "angle", [(10, 10), (40, 10), (40, 40)])
     shown = panel.state("measurements")
-    panel.button(f"report-{saved.resource.series}").click()
-    panel.note("Save or remove what you measured first")
+    report = panel.button(f"report-{saved.resource.series}")
+    report.click()
+    panel.button("measurements-stay").click()
+    expect(panel.button("measurements-dialog")).to_have_count(0)
     assert panel.state("measurements") == shown
+    assert dragged(panel, "arrow", [(20, 10), (30, 20)]) == {}
+    before = opened.made_here()
+    report.click()
+    expect(panel.button("measurements-save")).to_be_focused()
+    panel.page.keyboard.press("Enter")
+    panel.wait("s.measurements.length === 2 && s.measurements[0].name.startsWith('Distance')")
+    assert panel.state("measurements[1].name").startswith("Arrow")  # no report has it: it stays
+    opened.saved_since(before)
+    measure(panel, "angle", [(10, 10), (40, 10), (40, 40)])
+    report.click()
+    panel.button("measurements-drop").click()
+    panel.wait("s.measurements.length === 1 && s.measurements[0].name.startsWith('Distance')")
 
 
 def test_they_come_back_after_a_fall(opened: Opened, panel: Screen, browser: Browser) -> None:
@@ -373,6 +403,7 @@ def test_ultrasound_and_projections_are_measured_by_what_their_headers_state(
         for screen in looked_at(browser, shown.url):
             screen.tool("measure")
             screen.drawn()
+            expect(screen.button("play")).to_be_disabled()  # one image
 
             def words(kind: str, *points: Point, screen: Screen = screen) -> list[str]:
                 before = screen.state("measurements.length")

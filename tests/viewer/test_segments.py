@@ -313,6 +313,8 @@ def test_what_cannot_be_computed_is_reported(editor: Editor) -> None:
     editor.open("empty")
     editor.screen.button("margin").click()
     editor.screen.note("Draw the segment first")
+    editor.tool("scissors")
+    editor.screen.note("A is empty: there is nothing to cut yet")
     editor.choose("B")
     editor.screen.button("fill").click()
     editor.screen.note("Draw the segment on two slices at least")

@@ -175,6 +175,9 @@ def test_what_is_painted_is_undone_redone_saved_listed_and_opened_again(
     screen.tool("measure")
     screen.button(f"report-{report.SeriesInstanceUID}").click()
     screen.wait("s.measurements.length === 1")
+    screen.handled()
+    notes = screen.page.evaluate("window.shownNotes.map((one) => one.words)")
+    assert not any("names no places" in words for words in notes)  # its places are the segments
     reports = opened.made_here()
     screen.button("save-measurements").click()
     screen.note("measurement report")

@@ -10,7 +10,7 @@ Static-DICOMWeb. What they leave open is learned while a client talks to the ser
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Literal
@@ -27,7 +27,7 @@ class Dialect:
     wildcard : ``*`` and ``?`` are understood; else they are filtered locally.
     question_mark : ``?`` is understood where ``*`` is; else it is filtered locally.
     fuzzy : fuzzymatching is understood.
-    order : orderby, which is not part of PS3.18, is honoured.
+    order : orderby, which is not part of PS3.18, is honoured; ``sorts`` tells for which attributes.
     offset : offset is honoured; else one page is all there is.
     page_limit : the most matches to ask for at once, by level (studies, series, instances).
     short_page_ends : a page shorter than asked for, without a warning, is known to be the last.
@@ -90,6 +90,26 @@ class Dialect:
     parallel: int = 0
     pinned: tuple[str, ...] = ()
 
+    def sorts(self, order: Iterable[str]) -> bool:
+        """Return whether the server sorts by all of these keywords; ``-`` before one turns its order."""
+        keys = _SORT_KEYS.get(self.name)
+        return self.order and (keys is None or all(key.removeprefix("-") in keys for key in order))
+
+
+# By what orderby sorts; the rest of it is ignored without a word.
+_SORT_KEYS: Final[Mapping[str, frozenset[str]]] = {
+    "dcm4chee": frozenset(  # D4 QueryBuilder.java
+        {
+            "AccessionNumber", "BodyPartExamined", "CompletionFlag", "ContentDate", "ContentTime",
+            "InstanceNumber", "InstitutionName", "InstitutionalDepartmentName", "Laterality", "Modality",
+            "PatientBirthDate",
+            "PatientName", "PatientSex", "PerformedProcedureStepStartDate", "PerformedProcedureStepStartTime",
+            "PerformingPhysicianName", "ReferringPhysicianName", "SOPClassUID", "SOPInstanceUID",
+            "SeriesDescription", "SeriesInstanceUID", "SeriesNumber", "StationName", "StudyDate",
+            "StudyDescription", "StudyID", "StudyInstanceUID", "StudyTime", "VerificationFlag",
+        }
+    ),
+}  # fmt: skip
 
 STANDARD: Final = Dialect()
 
@@ -106,7 +126,7 @@ ORTHANC: Final = Dialect(
 
 DCM4CHEE: Final = Dialect(
     name="dcm4chee",
-    order=True,  # orderby=-StudyDate,... (D4 QidoRS.java)
+    order=True,  # orderby=-StudyDate,... (D4 QueryAttributes.java)
     # 1000 as shipped, a cut answer says so by Warning 299 (D4 default-config.ldif:39, QidoRS.java:544)
     page_limit={"studies": 200, "series": 1000, "instances": 1000},
     short_page_ends=True,

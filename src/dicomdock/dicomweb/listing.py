@@ -267,9 +267,10 @@ class Listing:
         found = [*answer.warnings]
         if self.query.fuzzy and not self.session.dialect.fuzzy:
             found.append(f"{self.session.name} does not match names fuzzily; they were compared as written.")
-        if self.query.order and not self.session.dialect.order:
+        if self.query.order and not self.session.dialect.sorts(self.query.order):
+            keys = ", ".join(key.removeprefix("-") for key in self.query.order)
             found.append(
-                f"{self.session.name} does not sort its answers; they are in the server's own order."
+                f"{self.session.name} does not sort its answers by {keys}; they are in its own order."
             )
         found.extend(
             f"{self.session.name} leaves {key} empty in all its answers, so that nothing matches it."

@@ -287,7 +287,7 @@ class ListRequests:
             )
         if self.query.fuzzy and dialect.fuzzy:
             sent.append(("fuzzymatching", "true"))
-        if self.query.order and dialect.order:
+        if self.query.order and dialect.sorts(self.query.order):
             sent.append(("orderby", ",".join(self.query.order)))
         if count is not None and not self.unlimited:
             sent.append(("limit", str(count)))

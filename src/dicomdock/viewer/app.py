@@ -292,9 +292,11 @@ class Workstation(TrameApp):
     def escape(self) -> None:
         """Close the dialog, stop the measurement or deactivate the tool, whichever is first."""
         shell, send, save = self.shell.data, self.sending.state.data, self.saving.state.data
-        if send.send_open or shell.help_open or save.leaving_open:
+        measuring = self.measuring.state.data
+        if send.send_open or shell.help_open or save.leaving_open or measuring.report_asked:
             send.send_open = shell.help_open = save.leaving_open = False
-        elif self.measuring.state.data.measuring:
+            measuring.report_asked = ""
+        elif measuring.measuring:
             self.measuring.stop()
         elif self.prompts.placing:
             self.prompts.finish()

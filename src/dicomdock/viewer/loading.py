@@ -36,7 +36,7 @@ from dicomdock.imaging.geometry import VolumePlan, Window, split_series
 from dicomdock.imaging.overlays import has_overlays, overlay_bits
 from dicomdock.imaging.presentation_state import read_shutter, uncovered
 from dicomdock.imaging.terminology import RGB
-from dicomdock.imaging.volume import Volume, allocate, fill_slice
+from dicomdock.imaging.volume import Volume, allocate, check_claim, fill_slice
 from dicomdock.imaging.volume.pixels import PIXELS
 from dicomdock.viewer.study import read_instance
 from dicomdock.viewer.uptake import SuvFactors, Uptake
@@ -294,6 +294,8 @@ class Loader:
             return
         self._call(self._events.planned, plans)
         plan = plans[min(self._choice, len(plans) - 1)]
+        if not self._expected:
+            check_claim(plan, self._bytes)
         loaded = Loaded(plan, allocate(plan), failed=dict(self._unreadable))
         self._fill(loaded)
         if loaded.failed and self._expected and not self._closed.is_set():
@@ -365,6 +367,7 @@ class Loader:
         try:
             dataset = read_instance(self._archive, self._instances[uid])
             plan = split_series([dataset])[0]
+            check_claim(plan, self._instances[uid].size)
             loaded = Loaded(plan, allocate(plan), provisional=True, arriving=arriving)
             loaded.fill(dataset)
         except (DicomdockError, *READ_ERRORS):

@@ -149,8 +149,12 @@ class ShownVolume:
             display.SetApplyThreshold(True)
 
     def remove(self, app: Any) -> None:
-        """Take it out of the scene."""
+        """Take it out of the scene, with what it is drawn in 3D by: the scene leaves that where it is."""
+        displays = [self.node.GetNthDisplayNode(at) for at in range(self.node.GetNumberOfDisplayNodes())]
+        looks = [one.GetVolumePropertyNode() for one in displays if hasattr(one, "GetVolumePropertyNode")]
         app.scene.RemoveNode(self.node)
+        for look in filter(None, looks):
+            app.scene.RemoveNode(look)
         if self.table is not None:
             app.scene.RemoveNode(self.table)
             self.table = None

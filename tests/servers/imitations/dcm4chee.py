@@ -30,6 +30,10 @@ from tests.servers.imitations.base import (
 from tests.servers.matching import PARAMETERS, tag_of
 
 _LIMIT = re.compile(r"[1-9]\d{0,4}\Z")
+# What QueryBuilder.java sorts studies by; the rest of orderby changes nothing.
+_SORTED = frozenset(
+    ("PatientName", "PatientSex", "PatientBirthDate", "StudyInstanceUID", "StudyID", "StudyDate", "StudyTime")
+) | {"ReferringPhysicianName", "StudyDescription", "AccessionNumber"}
 _OFFSET = re.compile(r"(0|[1-9]\d{0,4})\Z")
 
 
@@ -37,10 +41,10 @@ _OFFSET = re.compile(r"(0|[1-9]\d{0,4})\Z")
 class Dcm4chee(Imitation):
     """It imitates: numbers that must fit a pattern; 204 for nothing; 1,000 matches at most, with ``Warning:
     299`` that tells how many are left; 413 for a search that is too broad where the site sets that; 400 for
-    an attribute it does not know; no StudyDescription unless asked for; ``orderby``; instances in parts only;
-    206 when some are off line; uploads that must say which answer they accept; failures of unreadable parts
-    under made-up UIDs; duplicates that look like successes; studies deleted, series rejected; Keycloak's
-    Bearer.
+    an attribute it does not know; no StudyDescription unless asked for; ``orderby`` of some attributes;
+    instances in parts only; 206 when some are off line; uploads that must say which answer they accept;
+    failures of unreadable parts under made-up UIDs; duplicates that look like successes; studies deleted,
+    series rejected; Keycloak's Bearer.
 
     Parameters
     ----------
@@ -98,10 +102,10 @@ class Dcm4chee(Imitation):
         return any(self.satisfies(level, item, inner, wanted) for item in items)
 
     def matching(self, level: str, values: Sequence[str], query: Parameters) -> list[Row]:
-        """Order by what is asked for."""
+        """Order by what is asked for, where it sorts by that."""
         found = super().matching(level, values, query)
         for key in reversed(dict(query).get("orderby", "").split(",")):
-            if key:
+            if key.lstrip("-") in _SORTED:
                 found.sort(key=lambda row: text(row, key.lstrip("-")), reverse=key.startswith("-"))
         return found
 

@@ -100,7 +100,7 @@ class StudyLoader:
         await self._load_to_sort(listing)
         if listing is not self.listing or not listing.more or self._comes_sorted(listing):
             return False
-        return listing.sortable and bool(study_list.order(*self.order))
+        return listing.sorts(study_list.order(*self.order))
 
     async def show(self, changed: Iterable[Found]) -> None:
         """Renew the rows of studies, one call after the other; one that no source has any more is removed.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from dicomdock import federation
+from dicomdock.config.dialects import STANDARD
 from dicomdock.dicom.json_model import DicomJson, text, texts, value
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
@@ -124,10 +125,12 @@ class StudyFinder:
         """Return the archive or a server."""
         return self._sources.get(name)
 
-    def sorts(self, name: str) -> bool:
-        """Return whether a source sorts what it finds: the archive does, and servers that are known to."""
+    def sorter(self, name: str) -> Callable[[Sequence[str]], bool]:
+        """Return what tells whether a source sorts what it finds so: the archive, or a server known to."""
         profiles = self._servers.profiles()
-        return name == LOCAL or (name in profiles.names and profiles.get(name).dialect.order)
+        if name == LOCAL:
+            return bool
+        return (profiles.get(name).dialect if name in profiles.names else STANDARD).sorts
 
     def login(self, server: str) -> str:
         """Return the login that a server is searched with, without its secret.
@@ -189,13 +192,17 @@ class Listing:
     ) -> None:
         self._finder = finder
         self.sources = tuple(sources)
-        self.sortable = len(self.sources) == 1 and finder.sorts(self.sources[0])
-        sorted_by = tuple(order) if self.sortable else ()
+        self._sorts = finder.sorter(self.sources[0]) if len(self.sources) == 1 else None
+        sorted_by = tuple(order) if self.sorts(order) else ()
         self.query = Query("studies", dict(match), STUDY_FIELDS, typed=True, order=sorted_by)
         self._join = federation.Join(self.query)
         self.streams = [
             Stream(name, federation.pages_of(partial(finder.source, name), self.query)) for name in sources
         ]
+
+    def sorts(self, order: Sequence[str]) -> bool:
+        """Return whether a search of the same source can give all its studies in this order."""
+        return bool(order) and self._sorts is not None and self._sorts(order)
 
     @property
     def found(self) -> Mapping[str, Found]:

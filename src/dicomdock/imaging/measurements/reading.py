@@ -18,7 +18,22 @@ from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import first, integer, items, number, numbers, text
 from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.geometry import Plane, planes_of
-from dicomdock.imaging.measurements.measurement import Evaluation, Form, Measurement, Value, Vector
+from dicomdock.imaging.measurements.measurement import (
+    AREA,
+    LENGTH,
+    LONG_AXIS,
+    NO_UNITS,
+    PERIMETER,
+    PIXEL,
+    RADIUS,
+    SHORT_AXIS,
+    SQUARE_PIXEL,
+    Evaluation,
+    Form,
+    Measurement,
+    Value,
+    Vector,
+)
 from dicomdock.imaging.references import references_of
 from dicomdock.imaging.terminology import Code, code_of
 
@@ -65,6 +80,14 @@ class Report:
     series_description: str = ""
     instance_number: int = 1
     creator: str = ""
+
+
+_PIXELS = {
+    **dict.fromkeys((LENGTH, LONG_AXIS, SHORT_AXIS, PERIMETER, RADIUS), PIXEL),
+    AREA: SQUARE_PIXEL,
+}
+"""What dcmjs, and with it OHIF, means by the unit 1 (UCUM) that it calls ``px``. It gives the same code to
+numbers of pixel values that have no unit."""
 
 
 def is_report(header: Dataset) -> bool:
@@ -217,7 +240,9 @@ def _value(item: Dataset, name: Code) -> Value | None:
     amount = number(measured, "NumericValue") if amount is None else amount
     if amount is None:
         return None
-    unit = code_of(measured, "MeasurementUnitsCodeSequence") or Code("1", "UCUM", "no units")
+    unit = code_of(measured, "MeasurementUnitsCodeSequence") or NO_UNITS
+    if unit == NO_UNITS and unit.meaning == "px":
+        unit = _PIXELS.get(name, NO_UNITS)
     derivation = next(
         (code_of(below, "ConceptCodeSequence") for below in _content(item)
          if code_of(below, "ConceptNameCodeSequence") == _DERIVATION),

@@ -11,17 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from dicomdock.imaging.measurements.measurement import LENGTH, Measurement
-from dicomdock.imaging.terminology import Code
+from dicomdock.imaging.measurements.measurement import LENGTH, LONG_AXIS, SHORT_AXIS, Measurement
 
-DIAMETERS = (
-    LENGTH,
-    Code("103339001", "SCT", "Long Axis"),
-    Code("103340004", "SCT", "Short Axis"),
-    Code("G-D7FE", "SRT", "Length"),
-    Code("G-A185", "SRT", "Long Axis"),
-    Code("G-A186", "SRT", "Short Axis"),
-)
+DIAMETERS = (LENGTH, LONG_AXIS, SHORT_AXIS)
 """What a target's diameter may be called; the first that a measurement has is taken."""
 
 MILLIMETRES = {"mm": 1.0, "cm": 10.0}

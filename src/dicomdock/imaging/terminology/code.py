@@ -8,6 +8,7 @@ PS3.3 §8 (Code Sequence Macro).
 from __future__ import annotations
 
 from pydicom.dataset import Dataset
+from pydicom.sr._snomed_dict import mapping
 from pydicom.sr.coding import Code as _PydicomCode
 
 from dicomdock.imaging.attributes import first, text
@@ -15,7 +16,7 @@ from dicomdock.imaging.attributes import first, text
 
 class Code(_PydicomCode):
     """A coded concept: value, scheme, meaning, version. Equal when value and scheme are; SRT and SCT are
-    one scheme.
+    one scheme, and a version says of when the scheme is that a program had, not what the code means.
 
     It is pydicom's code, which may also be compared with nothing.
     """
@@ -23,12 +24,20 @@ class Code(_PydicomCode):
     __slots__ = ()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _PydicomCode) and bool(super().__eq__(other))
+        return isinstance(other, _PydicomCode) and _identity(self) == _identity(other)
 
     def __ne__(self, other: object) -> bool:
         return not self == other
 
-    __hash__ = _PydicomCode.__hash__
+    def __hash__(self) -> int:
+        return hash("".join(_identity(self)))
+
+
+def _identity(code: _PydicomCode) -> tuple[str, str]:
+    """Return scheme and value; those of SNOMED CT for a code of its predecessor."""
+    if code.scheme_designator == "SRT" and code.value in mapping["SRT"]:
+        return "SCT", mapping["SRT"][code.value]
+    return code.scheme_designator, code.value
 
 
 def code_item(code: Code) -> Dataset:

@@ -11,8 +11,9 @@ from dicomdock.viewer.features.derive.ui import deriving_panel
 from dicomdock.viewer.features.dose.ui import dose_part
 from dicomdock.viewer.features.fusion.ui import fusion_panel
 from dicomdock.viewer.features.hanging.ui import hanging_part
+from dicomdock.viewer.features.layout.layouts import AXIAL, BESIDE, SEVERAL
 from dicomdock.viewer.features.layout.ui import layout_panel
-from dicomdock.viewer.features.measure.ui import measuring_panel
+from dicomdock.viewer.features.measure.ui import leaving_measurements_dialog, measuring_panel
 from dicomdock.viewer.features.priors.ui import priors_list
 from dicomdock.viewer.features.prompts.ui import prompts_part
 from dicomdock.viewer.features.registration.ui import by_hand_part, landmarks_part
@@ -27,7 +28,7 @@ from dicomdock.viewer.features.source_images.ui import missing_line
 from dicomdock.viewer.features.statistics.ui import statistics_part
 from dicomdock.viewer.features.timepoints.ui import timepoints_part
 from dicomdock.viewer.features.tools.ui import tools_part
-from dicomdock.viewer.features.views.state import CineState
+from dicomdock.viewer.features.views.state import CineState, SliceViewState, ViewsState
 from dicomdock.viewer.features.volume.ui import volume_panel
 from dicomdock.viewer.features.window.ui import window_panel
 from dicomdock.viewer.page_state import names_of
@@ -37,7 +38,7 @@ from dicomdock.viewer.shell.state import ShellState
 from dicomdock.viewer.shell.widgets import TOOL, bar_button, button, shown
 
 SHELL, CINE, SAVE = names_of(ShellState), names_of(CineState), names_of(SaveState)
-SEGMENTS, SERIES = names_of(SegmentsState), names_of(SeriesState)
+SEGMENTS, SERIES, VIEWS = names_of(SegmentsState), names_of(SeriesState), names_of(ViewsState)
 
 TOOLS = (
     ("series", "mdi-format-list-bulleted", "Series"),
@@ -54,6 +55,11 @@ TOOLS = (
 def build(station: Any) -> None:
     """Build the page."""
     server, control = station.server, station.ctrl
+    counts = {tag: str(names_of(SliceViewState, tag).count) for tag in (AXIAL, *BESIDE)}
+    several = ", ".join(
+        f"'{name}': [{', '.join(counts[tag] for tag in tags)}]" for name, tags in SEVERAL.items()
+    )
+    seen = f"({{{several}}}[{VIEWS.layout}] || [{counts[AXIAL]}])"
     with (
         html.Nav(raw_attrs=['aria-label="Tools"']),
         html.Div(
@@ -84,6 +90,7 @@ def build(station: Any) -> None:
             "Play the slices (Space)",
             f"{CINE.playing} = !{CINE.playing}",
             on=f"{CINE.playing}",
+            disabled=f"!{SERIES.kind_3d} && !{seen}.some((count) => count > 1)",
             testid="play",
         )
         bar_button("mdi-camera-outline", "Save a picture", control.take_picture, testid="picture")
@@ -123,6 +130,7 @@ def build(station: Any) -> None:
     missing_line(server)
     send_dialog(server)
     leaving_dialog(server)
+    leaving_measurements_dialog(server)
     _help()
     station.notifications.build(server)
 

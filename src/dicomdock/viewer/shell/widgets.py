@@ -109,6 +109,35 @@ def button(
     html.Button(label, click=click, raw_attrs=[f'data-testid="{testid or label.lower()}"'], **given, **more)
 
 
+def question(title: str, words: str, when: object, leave: Any, testid: str, answers: Sequence[str]) -> None:
+    """Make the question before unsaved work gives its place to something else.
+
+    Parameters
+    ----------
+    when : it is asked while this holds.
+    leave : called with the answer: ``stay``, ``drop`` or ``save``.
+    testid : begins the test ids of the dialog and its buttons.
+    answers : labels of the buttons, in that order.
+    """
+    with html.Div(classes="dialog-ground", v_if=when):
+        with html.Div(
+            classes="dialog",
+            raw_attrs=[
+                'role="alertdialog"',
+                'aria-modal="true"',
+                'aria-label="Not saved"',
+                f'data-testid="{testid}-dialog"',
+            ],
+        ):
+            html.H2(title)
+            html.P(words)
+            with html.Div(classes="row"):
+                for answer, label in zip(("stay", "drop", "save"), answers, strict=True):
+                    button(
+                        label, (leave, f"['{answer}']"), main=answer == "save", testid=f"{testid}-{answer}"
+                    )
+
+
 def numbers_table(label: str, titles: object, rows: object, testid: str) -> None:
     """Make a table that is there while it has rows.
 

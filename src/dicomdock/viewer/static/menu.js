@@ -13,7 +13,7 @@
     const state = window.trame?.state;
     // Points of a measurement or an outline are clicked, the last one with the right button; a dialog is answered first.
     const clicked = state?.get("measuring") || /(Draw|Scissors)$/.test(state?.get("SegmentEditorState__active_effect_name"));
-    if (!state || clicked || document.querySelector("[role=dialog]")) return;
+    if (!state || clicked || document.querySelector("[role=dialog], [role=alertdialog]")) return;
     const left = Math.max(0, Math.min(x, window.innerWidth - ROOM));
     const below = y < window.innerHeight / 2;
     const room = Math.max(y, window.innerHeight - y) - 8;

@@ -211,6 +211,11 @@
 
   window.dicomdock = { install: (app) => app.component("DicomdockPicture", picture).component("DicomdockTrails", trails), settled };
 
+  // Enter ends what is typed into a field: then keys mean the views again. In a dialog the focus stays.
+  window.addEventListener("keyup", ({ key, target, isComposing }) => {
+    if (key === "Enter" && !isComposing && target.matches?.(TYPED) && !target.closest("[role=dialog]")) target.blur();
+  });
+
   const typing = (node) => node && (node.isContentEditable || ["INPUT", "SELECT", "TEXTAREA"].includes(node.tagName) && !["range", "checkbox", "color"].includes(node.type));
   // Keys mean the view that the mouse is in.
   let view = "";
@@ -257,7 +262,7 @@
   });
 
   // A dialog or menu takes the focus, keeps it, and gives it back.
-  const TAKES = "[role=dialog], [role=menu]";
+  const TAKES = "[role=dialog], [role=alertdialog], [role=menu]";
   let before = null;
   new MutationObserver(() => {
     const dialog = document.querySelector(TAKES);

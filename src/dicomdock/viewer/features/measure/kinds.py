@@ -30,7 +30,7 @@ LINE, ANGLE, CURVE, OPEN_CURVE, POINTS = (
     f"vtkMRMLMarkups{name}Node" for name in ("Line", "Angle", "ClosedCurve", "Curve", "Fiducial")
 )
 HEAD = 0.15  # of an arrow's length that its head takes
-MOST_IN_PICTURE = 3  # numbers of a measurement that are written beside it
+MOST_IN_PICTURE = 2  # numbers of a measurement that are written beside it; its panel has all
 PARALLEL = 1e-3  # sine up to which two directions are one
 
 Point = Any
@@ -98,11 +98,11 @@ KINDS = {
 def picture_text(one: Measurement) -> str:
     """Return what stands beside a measurement in the picture: its name and its first numbers.
 
-    A single number stands in the line of the name, so that texts of neighbours have room.
+    The first number stands in the line of the name, so that texts of neighbours have room.
     """
-    if len(one.values) == 1:
-        return f"{one.label}  {one.values[0].amount}"
-    return "\n".join((one.label, *(value.words for value in one.values[:MOST_IN_PICTURE])))
+    first, *more = one.values[:MOST_IN_PICTURE] or (None,)
+    line = one.label if first is None else f"{one.label}  {first.amount}"
+    return "\n".join((line, *(value.words for value in more)))
 
 
 def measured(

@@ -57,6 +57,14 @@ SIZES = (MILLIMETRE, SQUARE_MILLIMETRE, PIXEL, SQUARE_PIXEL)
 
 
 @dataclass(frozen=True)
+class _Step:
+    """What there was at a step: what lies in the images, and numbers of a report that do not."""
+
+    placed: list[PlacedMeasurement]
+    unplaced: dict[str, Measurement]
+
+
+@dataclass(frozen=True)
 class _SeriesMeasurements:
     """The measurements of a series that is not shown now."""
 
@@ -89,8 +97,8 @@ class MeasuringLogic:
         self._problems: dict[str, str] = {}  # why something has no numbers
         self._words: dict[str, str] = {}  # by what pixels measure, where that is not by their position
         self._calibrations: dict[str, tuple[Calibration, ...]] = {}  # by SOP Instance UID
-        self._steps: list[list[PlacedMeasurement]] = [[]]  # what can be gone back to, up to the present
-        self._undone: list[list[PlacedMeasurement]] = []
+        self._steps: list[_Step] = [_Step([], {})]  # what can be gone back to, up to the present
+        self._undone: list[_Step] = []
         self._unplaced: dict[str, Measurement] = {}  # numbers of a report without coordinates in the images
         self.on_place: list[Callable[[], None]] = []  # called before the user places a measurement
         self.on_moved: list[Callable[[], None]] = []  # called when measurements have changed
@@ -102,12 +110,14 @@ class MeasuringLogic:
         control = server.controller
         control.measure = self.place
         control.drop_measurement = self.remove
+        control.drop_measurements = self.remove_all
         control.name_measurement = self.name
         control.save_measurements = self.save
         control.go_to_measurement = self.go_to
         control.show_measurement = self.show
         control.measurements_as_csv = self.save_csv
         control.open_report = self.open
+        control.leave_measurements = self.leave
         series.on_shown.append(self._series_changed)
         series.on_complete.append(self._update_rows)
         series.on_studied.append(self._update_reports)
@@ -155,6 +165,16 @@ class MeasuringLogic:
         self._measured.pop(node_id, None)
         if node_id in self._drawn:
             self._drawn.pop(node_id).remove()
+        self._changed()
+
+    def remove_all(self) -> None:
+        """Remove all measurements, as one step."""
+        self.stop()
+        self._unplaced = {}
+        self._measured.clear()
+        for one in self._drawn.values():
+            one.remove()
+        self._drawn.clear()
         self._changed()
 
     def go_to(self, node_id: str) -> None:
@@ -240,22 +260,29 @@ class MeasuringLogic:
             evaluations=said.evaluations,
         )
 
-    async def save(self) -> None:
-        """Write the measurements as a DICOM report into the archive."""
+    async def save(self) -> bool:
+        """Write the measurements as a DICOM report into the archive; return whether they are there."""
         series, measured = self.series.series, [one for _, one in self.values() if _says_anything(one)]
         if series is None or not measured:
-            self.notifications.info("There is nothing measured yet.")
-            return
+            drawn = self._drawn or self._unplaced
+            said = (
+                "None of these has a number that a report could hold."
+                if drawn
+                else "There is nothing measured yet."
+            )
+            self.notifications.info(said)
+            return False
         report = replace(self._report or Report(()), measurements=tuple(measured))
         try:
             made = await asyncio.to_thread(self._write, report, series.uid)
         except DicomdockError as error:
             self.notifications.error(f"The measurements were not saved: {error}")
-            return
+            return False
         self._report, self._saved = read_report(made), self._placed_measurements()
         self._autosave()
         self.series.refresh()
         self.notifications.info("Saved in the archive as a DICOM measurement report.")
+        return True
 
     def open(self, uid: str) -> None:
         """Show the measurements of a report of the study."""
@@ -263,10 +290,24 @@ class MeasuringLogic:
         if series is None or self.series.series is None:
             return
         if self._unsaved():
-            self.notifications.info(
-                "Save or remove what you measured first: a report is opened in its place."
-            )
+            with self.state as data:
+                data.report_asked = uid
             return
+        self._open(series)
+
+    async def leave(self, answer: str) -> None:
+        """Open the report that was asked for: ``save`` or ``drop`` the measurements first, or ``stay``."""
+        with self.state as data:
+            uid, data.report_asked = data.report_asked, ""
+        if not uid or answer == "stay" or (answer == "save" and not await self.save()):
+            return
+        series = self.series.study.find(uid) if self.series.study is not None else None
+        if series is not None and self.series.series is not None:
+            self._open(series, with_arrows=answer == "save")
+
+    def _open(self, series: Any, *, with_arrows: bool = True) -> None:
+        """Show the measurements of a report in place of those that are there; arrows stay, none has them."""
+        assert self.series.series is not None
         try:
             headers = self.saving.headers(self.series.series.uid)
             archive = self.saving.archive
@@ -275,6 +316,7 @@ class MeasuringLogic:
         except (DicomdockError, *READ_ERRORS) as error:
             self.notifications.error(f"{series.name} cannot be opened: {error}")
             return
+        arrows = [one for one in self._placed_measurements() if with_arrows and one.kind == "arrow"]
         self._clear()
         identified = [replace(one, tracking_uid=one.tracking_uid or new_uid()) for one in report.measurements]
         self._report = report = replace(report, measurements=tuple(identified))
@@ -284,10 +326,13 @@ class MeasuringLogic:
                 self._unplaced[f"unplaced {len(self._unplaced)}"] = one
                 continue
             self._add(where[0], one.label, [point * LPS for point in where[1]], one.tracking_uid)
+        empty = not self._drawn
+        for arrow in arrows:
+            self._add(arrow.kind, arrow.name, arrow.points, arrow.tracking_uid)
         self._saved = self._placed_measurements()
         self._begin_steps()
-        if not self._drawn:
-            self.notifications.info(f"{series.name} holds no measurements that can be shown on these images.")
+        if empty and not all(one.segment for one in report.measurements):  # numbers of segments lie in those
+            self.notifications.info(f"{series.name} names no places in these images; its numbers are listed.")
         self._update_rows()
         self._go_to([self._from_pixels(one) for one in report.measurements])
 
@@ -494,13 +539,16 @@ class MeasuringLogic:
     def _changed(self) -> None:
         """Show the numbers, and remember a step that can be undone."""
         self._update_rows()
-        now = self._placed_measurements()
+        now = self._step()
         if now != self._steps[-1]:
             self._steps = [*self._steps, now][-MOST_STEPS:]
             self._undone.clear()
 
     def _begin_steps(self) -> None:
-        self._steps, self._undone = [self._placed_measurements()], []
+        self._steps, self._undone = [self._step()], []
+
+    def _step(self) -> _Step:
+        return _Step(self._placed_measurements(), dict(self._unplaced))
 
     def _show_step(self) -> None:
         """Draw what there was at a step.
@@ -509,16 +557,17 @@ class MeasuringLogic:
         """
         there = {replace(_placement(one), name=""): one for one in self._drawn.values()}
         self._drawn.clear()
-        for step in self._steps[-1]:
-            drawn = there.pop(replace(step, name=""), None)
+        self._unplaced = dict(self._steps[-1].unplaced)
+        for one in self._steps[-1].placed:
+            drawn = there.pop(replace(one, name=""), None)
             if drawn is None:
-                self._add(step.kind, step.name, step.points, step.tracking_uid)
+                self._add(one.kind, one.name, one.points, one.tracking_uid)
             else:
-                drawn.rename(step.name)
+                drawn.rename(one.name)
                 self._drawn[drawn.id] = drawn
-        for one in there.values():
-            one.remove()
-            self._measured.pop(one.id, None)
+        for drawn in there.values():
+            drawn.remove()
+            self._measured.pop(drawn.id, None)
         self._update_rows()
 
     def _update_rows(self, *_: Any) -> None:

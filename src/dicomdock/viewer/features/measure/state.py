@@ -44,8 +44,10 @@ class MeasureState:
     measurements : what is measured.
     measuring : the kind whose points are being clicked; empty where none is.
     reports : the reports of the study.
+    report_asked : the report that is opened once it is known what becomes of unsaved measurements.
     """
 
     measurements: list[MeasurementRow] = field(default_factory=list)
     measuring: str = ""
     reports: list[ReportRow] = field(default_factory=list)
+    report_asked: str = ""

@@ -10,7 +10,7 @@ from trame.widgets import html
 from dicomdock.viewer.features.measure.kinds import KINDS
 from dicomdock.viewer.features.measure.state import MeasureState
 from dicomdock.viewer.page_state import names_of
-from dicomdock.viewer.shell.widgets import button, icon, panel
+from dicomdock.viewer.shell.widgets import button, icon, panel, question
 
 MEASURE = names_of(MeasureState)
 
@@ -66,6 +66,7 @@ def measuring_panel(server: Any, *parts: Callable[[Any], None]) -> None:
             html.Div("{{ words }}", v_for="words in one.words", key="words", classes="faint")
         with html.Div(classes="row", v_show=f"{MEASURE.measurements}.length", style="margin-top:10px"):
             button("Save as report", control.save_measurements, main=True, testid="save-measurements")
+            button("Remove all", control.drop_measurements, testid="drop-measurements")
             button("CSV", control.measurements_as_csv, title="All numbers as CSV", testid="measurements-csv")
         for part in parts:
             part(server)
@@ -79,6 +80,18 @@ def measuring_panel(server: Any, *parts: Callable[[Any], None]) -> None:
                 raw_attrs=[":data-testid=\"'report-' + one.uid\""],
                 click=(control.open_report, "[one.uid]"),
             )
+
+
+def leaving_measurements_dialog(server: Any) -> None:
+    """Build the question before a report takes the place of measurements that are not saved."""
+    question(
+        "The measurements are not saved",
+        "A report is shown in their place. What was measured can be saved first.",
+        MEASURE.report_asked,
+        server.controller.leave_measurements,
+        "measurements",
+        ("Stay with them", "Remove them", "Save them"),
+    )
 
 
 def _icon(

@@ -105,7 +105,6 @@ class SegmentEditorPanel:
                     raw_attrs=[
                         'list="structure-names"',
                         ':value="one.name"',
-                        '@keyup.enter="$event.target.blur()"',  # then keys mean tools again
                         'aria-label="Name of the segment"',
                         'title="A name such as kidney left gives the segment its codes and colour"',
                         'data-testid="structure"',

@@ -9,8 +9,12 @@ from typing import Any
 
 from trame_slicer.segmentation import (
     SegmentationEditableAreaMode,
+    SegmentationEffectErase,
+    SegmentationEffectIslands,
     SegmentationEffectNoTool,
     SegmentationEffectPaint,
+    SegmentationEffectScissors,
+    SegmentationEffectSmoothing,
     SegmentationOverwriteMode,
 )
 
@@ -34,9 +38,18 @@ from dicomdock.viewer.features.segments.state import SegmentationRow, SegmentsSt
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
+from dicomdock.viewer.scene import mask_of
 from dicomdock.viewer.segmentation_nodes import SegmentationNode, middle_of, put_in_scene
 from dicomdock.viewer.shell.state import ShellState
 from dicomdock.viewer.study import newest, read_instance
+
+_NEED_VOXELS = {
+    SegmentationEffectErase.get_effect_name(): "erase",
+    SegmentationEffectScissors.get_effect_name(): "cut",
+    SegmentationEffectIslands.get_effect_name(): "take islands of",
+    SegmentationEffectSmoothing.get_effect_name(): "smooth",
+}
+"""What tools do to voxels that must be there, by the names of their effects."""
 
 
 class SegmentsLogic:
@@ -81,6 +94,8 @@ class SegmentsLogic:
         control.name_segment = self.name_segment
         control.colour_segment = self.colour_segment
         self.editor.active_effect_name_changed.connect(self._effect_changed)
+        for changed in (self.editor.active_effect_name_changed, self.editor.active_segment_id_changed):
+            changed.connect(self._say_if_empty)
         self.editor.show_3d_changed.connect(lambda _: self._effect_changed(""))
         self.editor.segmentation_modified.connect(self._modified)
         series.on_shown.append(self._series_changed)
@@ -346,6 +361,17 @@ class SegmentsLogic:
     def _effect_changed(self, _name: str) -> None:
         for callback in self.on_tool:
             callback(self.tool_active)
+
+    def _say_if_empty(self, _name: str) -> None:
+        """Say so where the tool in hand has nothing to work on: it would do nothing, and say nothing."""
+        current, active = self.current, self.editor.active_segment_id
+        if current is None or not active or self.editor.active_effect_name not in _NEED_VOXELS:
+            return
+        if not mask_of(current.node, active, current.base.geometry).array.size:
+            name = self.editor.get_segment_properties(active).name
+            self.notifications.info(
+                f"{name} is empty: there is nothing to {_NEED_VOXELS[self.editor.active_effect_name]} yet."
+            )
 
     def _tool_changed(self, tool: str) -> None:
         if tool != "segment":

@@ -60,6 +60,9 @@ class Cine:
             for task in self._tasks.values():
                 task.cancel()
             self._tasks.clear()
+        elif not self.views.can_scroll():
+            with self.state as data:
+                data.playing = False
         elif not self._tasks:
             for tag in self._side_by_side() or [LEAD]:
                 self._start(tag)

@@ -131,6 +131,11 @@ class Views:
         """Return the slice views that exist."""
         return list(self.app.view_manager.get_slice_views())
 
+    def can_scroll(self) -> bool:
+        """Return whether a view that is seen has more than one slice."""
+        slices = self.slices()
+        return any(self._places.place(view)[1] > 1 for view in self.visible() if view in slices)
+
     def visible(self) -> list[Any]:
         """Return the views that the layout shows."""
         manager = self.app.view_manager

@@ -43,6 +43,7 @@ class VolumeLogic:
             {(name.rendering, name.render_preset): self._chosen, name.turning: self._turning_chosen}
         )
         self._turn: asyncio.Task[None] | None = None
+        self._tool_in_hand = False
         self._observed: tuple[Any, int] | None = None
         self._display: Any = None  # of the volume that is drawn
         self.above: Callable[[], ShownVolume | None] = lambda: None  # what lies over the shown series
@@ -52,14 +53,19 @@ class VolumeLogic:
 
     def painting(self, on: bool) -> None:
         """Hold the 3D view still while a brush is in hand: on software GL it would hold all else."""
+        self._tool_in_hand = on
+        self._hold()
+
+    def _hold(self) -> None:
+        """Hold the view still, or no more, by what it shows now; where it has something to show, say so."""
         view = self.app.view_manager.get_view(THREED)
         if view is None:
             return
         visible = THREED in self.app.view_manager.get_current_view_ids()
-        held = on and (self.state.data.rendering or not self.app.segmentation_editor.is_3d_shown())
+        rendering = self.state.data.rendering
+        held = self._tool_in_hand and (rendering or not self.app.segmentation_editor.is_3d_shown())
         view.set_render_blocked(held or not visible)
-        still = on and self.state.data.rendering
-        self._note("Held still while the brush is in hand" if still else "")
+        self._note("Held still while a tool is in hand; Escape puts it away" if held and rendering else "")
 
     def above_changed(self) -> None:
         """Project what lies over the shown series now."""
@@ -114,6 +120,7 @@ class VolumeLogic:
         if not rendering:
             with self.state as data:
                 data.turning = False
+            self._hold()
             return
         if not self.series.complete or not shown.grey:
             self._forget()
@@ -134,7 +141,7 @@ class VolumeLogic:
             if first and view is not None:
                 view.fit_view_to_content()
             await asyncio.sleep(0.05)
-            self._note("")
+            self._hold()
 
         asyncio.get_running_loop().create_task(draw())
 
@@ -151,10 +158,10 @@ class VolumeLogic:
             project_greatest_values(view, on=projecting)
             view.fit_view_to_content()
         if projecting:
-            window = shown.node.GetDisplayNode()
+            window, look = shown.node.GetDisplayNode(), display.GetVolumePropertyNode()
 
             def colour(*_: Any) -> None:
-                shade_greatest_values(display.GetVolumePropertyNode(), shown.window, dark=PROJECTIONS[preset])
+                shade_greatest_values(look, shown.window, dark=PROJECTIONS[preset])
 
             colour()
             self._observed = (window, window.AddObserver("ModifiedEvent", colour))

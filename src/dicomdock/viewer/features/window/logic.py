@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dicomdock.imaging.geometry import Window
@@ -24,14 +25,26 @@ MOST = 9  # presets have the keys 1 to 9
 
 
 def offered(stated: Sequence[Window], usual: Sequence[Window]) -> list[Window]:
-    """Return the windows of the header, each once, and the usual ones that it does not have."""
+    """Return the windows of the header, each once, and the usual ones that it does not have.
+
+    One of the header that is a usual one has that name too.
+    """
     found: list[Window] = []
     for one in stated:
         if not any((one.stated, one.function) == (other.stated, other.function) for other in found):
             found.append(one)
     names, numbers = {one.name.casefold() for one in found}, {one.stated for one in found}
+    known = {one.stated: one.name for one in usual}
+    found = [_with_usual_name(one, known.get(one.stated, "")) for one in found]
     found += [one for one in usual if one.name.casefold() not in names and one.stated not in numbers]
     return found[:MOST]
+
+
+def _with_usual_name(one: Window, usual: str) -> Window:
+    """Name a window of the header after the usual one of its numbers too: readers look for that name."""
+    if not usual or usual.casefold() in one.name.casefold():
+        return one
+    return replace(one, name=f"{usual} ({one.name or 'header'})")
 
 
 class WindowLogic:
