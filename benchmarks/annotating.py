@@ -26,7 +26,7 @@ from tests.tutorials.annotating import Annotator, Person, Reviewer
 
 from benchmarks.place import Place
 from benchmarks.rounds import goals_table
-from benchmarks.viewer import ENVIRONMENT, IMAGE, PATIENCE, until_quiet
+from benchmarks.viewer import ENVIRONMENT, IMAGE, PATIENCE, until_warm
 from dicomdock import Archive
 from dicomdock.cohort.folder import Cohorts
 from dicomdock.cohort.table import Item
@@ -34,7 +34,7 @@ from dicomdock.config.settings import Settings
 from dicomdock.config.tools import ToolFolder
 from dicomdock.dicom.resource import Resource
 
-STUDIES = 10
+STUDIES = 6
 SHAPE = (60, 512, 512)  # 31 MB a study
 VOXEL_ML = 0.7 * 0.7 * 2 / 1000
 HOLE = 400  # voxels that the tool leaves out
@@ -82,11 +82,11 @@ def walk(folder: Path, browser: Browser, pictures: Path | None = None) -> list[f
         docks = [
             stack.enter_context(running(folder / person, env=ENVIRONMENT, viewer=True)) for person in homes
         ]
-        for dock in docks:  # the spare viewers have started
-            until_quiet(dock)
         anna = stack.enter_context(Timed.at(browser, docks[0], pictures))
         rita = stack.enter_context(Reviewer.at(browser, docks[1], pictures))
         adam = stack.enter_context(Person.at(browser, docks[2], pictures))
+        for person in (anna, rita, adam):
+            until_warm(person.page, person.dock)
         for number in range(1, STUDIES + 1):
             anna.open()
             if number == WITHDRAWN:
@@ -102,7 +102,7 @@ def walk(folder: Path, browser: Browser, pictures: Path | None = None) -> list[f
                 assert anna.submit() == str(SENT_BACK)
         for number in range(2, STUDIES + 1):
             _review(rita, number)
-        expect(adam.page.get_by_test_id("work-progress")).to_contain_text("10 done", timeout=PATIENCE)
+        expect(adam.page.get_by_test_id("work-progress")).to_contain_text(f"{STUDIES} done", timeout=PATIENCE)
         adam.picture("administrator")
     _check(homes["adam"], folder / "exported", balls)
     return anna.seconds
@@ -118,7 +118,7 @@ class Timed(Annotator):
     def open(self) -> None:
         page = self.page
         expect(page.get_by_test_id("work-next")).to_be_enabled(timeout=PATIENCE)
-        until_quiet(self.dock)
+        until_warm(page, self.dock)
         began = time.perf_counter()
         page.keyboard.press("n")
         page.wait_for_url(lambda url: f":{self.dock.port}/" not in url, wait_until="commit", timeout=PATIENCE)
@@ -176,7 +176,7 @@ def _homes(folder: Path) -> dict[str, Settings]:
 
 
 def _project(folder: Path, settings: Settings) -> list[int]:
-    """Make ten studies and the project of them; return the voxels of each ball."""
+    """Make the studies and the project of them; return the voxels of each ball."""
     k, j, i = np.ogrid[: SHAPE[0], : SHAPE[1], : SHAPE[2]]
     items, voxels = [], []
     with Archive.open(settings) as archive:

@@ -13,7 +13,7 @@ from tests.viewer.conftest import Screen
 from benchmarks.line import line
 from benchmarks.place import Place
 from benchmarks.rounds import goals_table
-from benchmarks.viewer import ENVIRONMENT, PATIENCE, until_quiet
+from benchmarks.viewer import ENVIRONMENT, PATIENCE, until_warm
 from dicomdock.archive import Archive
 from dicomdock.sources import Part
 
@@ -54,7 +54,7 @@ def section(here: Place) -> str:
         page = browser.new_context(viewport={"width": 560, "height": 630}).new_page()
         open_at(page, dock)
         rows(page).first.click()  # who walks the list is about to open something
-        until_quiet(dock)
+        until_warm(page, dock)
         rows(page).first.dblclick()
         page.wait_for_url(lambda url: not url.startswith(dock.url), timeout=PATIENCE, wait_until="commit")
         page.wait_for_function("window.trame?.state?.state?.complete === true", timeout=PATIENCE)

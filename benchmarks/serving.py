@@ -23,7 +23,7 @@ from benchmarks.place import Place
 from dicomdock.archive import Archive
 from dicomdock.sources import Part
 
-SECONDS = 5.0  # of each load
+SECONDS = 3.0  # of each load
 STUDIES, SLICES = 40, 10
 ANY = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _MADE_UID = "1.2.826.0.1.3680043.8.498.1{:019}"

@@ -16,7 +16,16 @@ from tests.dock.using import keep, open_at, rows
 
 from benchmarks.place import Place
 from benchmarks.rounds import goals_table
-from benchmarks.viewer import ENVIRONMENT, IMAGE, PATIENCE, memory_of, processor_of, until_quiet, viewers_of
+from benchmarks.viewer import (
+    ENVIRONMENT,
+    IMAGE,
+    PATIENCE,
+    memory_of,
+    processor_of,
+    until_quiet,
+    until_warm,
+    viewers_of,
+)
 from dicomdock.archive import Archive
 from dicomdock.sources import Part
 
@@ -42,9 +51,7 @@ def section(here: Place) -> str:
         page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
         open_at(page, dock)
         rows(page).first.click()  # who walks the list is about to open something
-        while len(viewers_of(dock)) < 2:  # the spare one, and the process that it is forked from
-            page.wait_for_timeout(100)
-        until_quiet(dock)
+        until_warm(page, dock)
         before = _processor(dock)
         began = time.perf_counter()
         page.goto(f"{dock.url}/open/{study}", wait_until="commit")

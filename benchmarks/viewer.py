@@ -194,9 +194,7 @@ def warm(here: Place, browser: Browser, name: str) -> Iterator[tuple[RunningDock
         page = context.new_page()
         open_at(page, dock)
         rows(page).first.click()  # who walks the list is about to open something
-        while not viewers_of(dock):
-            page.wait_for_timeout(100)
-        until_quiet(dock)
+        until_warm(page, dock)
         yield dock, page
         context.close()
 
@@ -236,15 +234,32 @@ def memory_of(processes: Iterable[int]) -> float:
     return total / 1000
 
 
+def until_warm(page: Page, dock: RunningDock) -> None:
+    """Wait until a spare viewer has started and nothing else is at work; a page of the dock is open."""
+    while len(viewers_of(dock)) < 2:  # the spare one, and the process that it is forked from
+        page.wait_for_timeout(100)
+    until_quiet(dock)
+
+
 def until_quiet(dock: RunningDock, *, patience: float = 90) -> None:
-    """Wait until the dock and its viewers do next to nothing."""
+    """Wait until the dock and its viewers do next to nothing, and none of them waits for a processor."""
     began = since = time.monotonic()
     before = -1.0
     while (now := time.monotonic()) < min(began + patience, since + QUIET):
         time.sleep(0.1)
-        used = sum(processor_of(pid) for pid in (dock.pid, *viewers_of(dock)))
-        if used - before > 0.06:
+        family = (dock.pid, *viewers_of(dock))
+        used = sum(processor_of(pid) for pid in family)
+        if used - before > 0.06 or any(map(is_at_work, family)):
             before, since = used, now
+
+
+def is_at_work(pid: int) -> bool:
+    """Say whether a thread of a process runs, or would if a processor or the disk were free."""
+    for thread in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with suppress(OSError):  # it has ended
+            if thread.read_text().rpartition(")")[2].split()[0] in "RD":
+                return True
+    return False
 
 
 def processor_of(pid: int) -> float:

@@ -13,7 +13,7 @@ from tests.dock.using import keep, open_at, rows
 
 from benchmarks.place import Place
 from benchmarks.rounds import goals_table
-from benchmarks.viewer import ENVIRONMENT, IMAGE, PATIENCE, memory_of, until_quiet, viewers_of
+from benchmarks.viewer import ENVIRONMENT, IMAGE, PATIENCE, memory_of, until_warm, viewers_of
 
 STUDIES = 10
 SLICES, SIDE = 60, 512  # 31 MB a study
@@ -51,9 +51,7 @@ def one_after_another(home: Path, browser: Browser) -> dict[str, tuple[list[floa
         page = context.new_page()
         open_at(page, dock)
         rows(page).first.click()
-        while not viewers_of(dock):
-            page.wait_for_timeout(100)
-        until_quiet(dock)
+        until_warm(page, dock)
         for study in studies:
             began = time.perf_counter()
             page.goto(f"{dock.url}/open/{study}", wait_until="commit")

@@ -29,7 +29,8 @@ NAMESPACE: Final = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
 NAME_PARTS: Final = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")
 _TAG = re.compile(r"[0-9A-Fa-f]{8}\Z")
 _VR = re.compile(r"[A-Z]{2}\Z")
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# Compiled when a text is first written: that takes as long as loading several modules.
+_NOT_XML: Final = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 _IN_TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})
 _IN_ATTRIBUTE = _IN_TEXT | str.maketrans({'"': "&quot;", "\n": "&#10;", "\t": "&#9;"})
 _TEXT: Final = frozenset({"LT", "ST", "UT"})  # blanks at the beginning are significant (PS3.5 Table 6.2-1)
@@ -129,11 +130,11 @@ def _name(value: JsonValue) -> Iterator[str]:
 
 
 def _text(value: str) -> str:
-    return _NOT_XML.sub("\ufffd", value).translate(_IN_TEXT)
+    return re.sub(_NOT_XML, "\ufffd", value).translate(_IN_TEXT)
 
 
 def _attribute_text(value: str) -> str:
-    return _NOT_XML.sub("\ufffd", value).translate(_IN_ATTRIBUTE)
+    return re.sub(_NOT_XML, "\ufffd", value).translate(_IN_ATTRIBUTE)
 
 
 def from_xml(body: bytes, *, what: str = "the answer") -> DicomJson:

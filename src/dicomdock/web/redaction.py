@@ -8,7 +8,6 @@ is shown of an answer may have been cut within it, or be written in small letter
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from base64 import b64encode
@@ -31,6 +30,8 @@ _ESCAPES = (
     re.compile(r"\\u(?P<unicode>[0-9A-Fa-f]{4})|\\x(?P<hex>[0-9A-Fa-f]{2})|\\(?P<plain>[/\"'\\])"),
     re.compile(r"(?P<entity>&(?:#[0-9]{1,7};?|#[xX][0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};))"),
 )
+# As html.escape writes it; that module loads all of HTML's names.
+_IN_HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 _WORD = b"[0-9A-Za-z_]"
 # Letters that stand for each other: the two alphabets of base64, and the blank that a form writes as a plus.
 _ALIKE = bytes.maketrans(b"-_ ", b"+/+")
@@ -178,6 +179,8 @@ def _meant(escape: re.Match[str]) -> bytes:
         return chr(int(digits, 16)).encode("utf-8", "surrogatepass")
     if plain := found.get("plain"):
         return str(plain).encode()
+    import html  # its table of names is only needed here
+
     return html.unescape(found["entity"]).encode("utf-8", "surrogatepass")
 
 
@@ -205,7 +208,7 @@ def _written(secret: str) -> Iterator[bytes]:
         content,
         in_json,
         in_json.replace(b"/", b"\\/"),
-        html.escape(secret).encode("utf-8", "replace"),
+        secret.translate(_IN_HTML).encode("utf-8", "replace"),
     }
     yield from {quote(content, safe="").encode(), quote(content).encode(), quote_plus(content).encode()}
     yield from (hexadecimal, hexadecimal.upper())
