@@ -13,35 +13,16 @@ import slicer
 from dicomdock.api.tool_points import LabelledPoint
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.read_errors import READ_ERRORS
-from dicomdock.dicom.resource import Resource
 from dicomdock.dicom.uid import new_uid
-from dicomdock.errors import DicomdockError, GeometryError
+from dicomdock.errors import DicomdockError
 from dicomdock.imaging.formats.csv_text import csv_of
-from dicomdock.imaging.measurements import (
-    Calibration,
-    Measurement,
-    Report,
-    calibration_at,
-    calibrations_of,
-    in_pixels,
-    read_report,
-    report_to_dicom,
-    unit_text,
-)
-from dicomdock.imaging.measurements.measurement import MILLIMETRE, PIXEL, SQUARE_MILLIMETRE, SQUARE_PIXEL
+from dicomdock.imaging.measurements import Measurement, Report, read_report, report_to_dicom, unit_text
 from dicomdock.viewer.autosave import PlacedMeasurement, UnsavedWork
-from dicomdock.viewer.features.measure.kinds import (
-    KINDS,
-    POINTS,
-    calibrated,
-    in_stack,
-    measured,
-    on_pixels,
-    picture_text,
-    placed,
-)
+from dicomdock.viewer.features.measure.kinds import KINDS, POINTS, in_stack, picture_text, placed
 from dicomdock.viewer.features.measure.nodes import Drawn
+from dicomdock.viewer.features.measure.numbers import Numbers
 from dicomdock.viewer.features.measure.state import MeasurementRow, MeasureState, ReportRow
+from dicomdock.viewer.features.measure.steps import Step, Steps
 from dicomdock.viewer.features.save.logic import SavingLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.notifications import Notifications
@@ -51,17 +32,6 @@ from dicomdock.viewer.shell.download import offer
 from dicomdock.viewer.study import newest, read_instance
 
 AUTOSAVE_SECONDS = 3.0  # between two autosaves
-MOST_STEPS = 50  # that can be undone
-SIZES = (MILLIMETRE, SQUARE_MILLIMETRE, PIXEL, SQUARE_PIXEL)
-"""Units that depend on what a pixel measures."""
-
-
-@dataclass(frozen=True)
-class _Step:
-    """What there was at a step: what lies in the images, and numbers of a report that do not."""
-
-    placed: list[PlacedMeasurement]
-    unplaced: dict[str, Measurement]
 
 
 @dataclass(frozen=True)
@@ -93,12 +63,8 @@ class MeasuringLogic:
         self._other_series: dict[str, _SeriesMeasurements] = {}  # what belongs to the others that were shown
         self._drawn: dict[str, Drawn] = {}
         self._placing: Drawn | None = None
-        self._measured: dict[str, tuple[Any, Any, Measurement]] = {}  # points, their volume, and the numbers
-        self._problems: dict[str, str] = {}  # why something has no numbers
-        self._words: dict[str, str] = {}  # by what pixels measure, where that is not by their position
-        self._calibrations: dict[str, tuple[Calibration, ...]] = {}  # by SOP Instance UID
-        self._steps: list[_Step] = [_Step([], {})]  # what can be gone back to, up to the present
-        self._undone: list[_Step] = []
+        self._numbers = Numbers(series, saving)
+        self._steps = Steps()
         self._unplaced: dict[str, Measurement] = {}  # numbers of a report without coordinates in the images
         self.on_place: list[Callable[[], None]] = []  # called before the user places a measurement
         self.on_moved: list[Callable[[], None]] = []  # called when measurements have changed
@@ -162,7 +128,7 @@ class MeasuringLogic:
     def remove(self, node_id: str) -> None:
         """Remove a measurement."""
         self._unplaced.pop(node_id, None)
-        self._measured.pop(node_id, None)
+        self._numbers.forget(node_id)
         if node_id in self._drawn:
             self._drawn.pop(node_id).remove()
         self._changed()
@@ -171,7 +137,7 @@ class MeasuringLogic:
         """Remove all measurements, as one step."""
         self.stop()
         self._unplaced = {}
-        self._measured.clear()
+        self._numbers.forget_all()
         for one in self._drawn.values():
             one.remove()
         self._drawn.clear()
@@ -206,45 +172,21 @@ class MeasuringLogic:
             self.stop()
             return
         self.stop()
-        if len(self._steps) > 1:
-            self._undone.append(self._steps.pop())
-            self._show_step()
+        self._show_step(self._steps.undo())
 
     def redo(self) -> None:
         """Redo the last undone step."""
         self.stop()
-        if self._undone:
-            self._steps.append(self._undone.pop())
-            self._show_step()
+        self._show_step(self._steps.redo())
 
     def values(self) -> list[tuple[str, Measurement]]:
         """Measure what is complete; what cannot be measured has no values."""
         found = [
-            (node_id, self._as_reported(drawn, self._measure_anew(node_id, drawn)))
+            (node_id, self._as_reported(drawn, self._numbers.measure(drawn)))
             for node_id, drawn in self._drawn.items()
             if drawn.complete
         ]
         return [*found, *self._unplaced.items()]
-
-    def _measure_anew(self, node_id: str, drawn: Drawn) -> Measurement:
-        """Measure what has changed since the last time.
-
-        A point that is placed or moved leaves the other measurements as they are. Measuring them all at each
-        move of the mouse takes so long that a region that is drawn loses most of its points.
-        """
-        points = tuple(tuple(map(float, point)) for point in drawn.points())
-        volume = self.series.volume
-        before, measured_on, one = self._measured.get(node_id, (None, None, None))
-        if before != points or measured_on is not volume or one is None:
-            self._problems.pop(node_id, None)
-            try:
-                one = self._measure(drawn)
-            except GeometryError as error:
-                self._problems[node_id] = str(error)
-                one = Measurement(drawn.name)
-            if self.series.state.data.complete:  # else the voxels may still arrive
-                self._measured[node_id] = points, volume, one
-        return replace(one, label=drawn.name)
 
     def _as_reported(self, drawn: Drawn, measured: Measurement) -> Measurement:
         """Give a measurement its identity, and what the open report says of it beside numbers."""
@@ -330,7 +272,7 @@ class MeasuringLogic:
         for arrow in arrows:
             self._add(arrow.kind, arrow.name, arrow.points, arrow.tracking_uid)
         self._saved = self._placed_measurements()
-        self._begin_steps()
+        self._steps.begin(self._step())
         if not report.measurements:
             self.notifications.info(f"{series.name} holds no measurements.")
         elif empty and not all(one.segment for one in report.measurements):  # segments are their places
@@ -387,14 +329,14 @@ class MeasuringLogic:
         for one in back.placed:
             if one.kind in KINDS:  # else of another version of dicomdock
                 self._add(one.kind, one.name, one.points, one.tracking_uid)
-        self._begin_steps()
+        self._steps.begin(self._step())
         self._update_rows()
 
     def _clear(self) -> None:
         for one in self._drawn.values():
             one.remove()
         self._drawn.clear()
-        self._measured.clear()
+        self._numbers.forget_all()
         self._unplaced = {}
         self._report, self._saved = None, []
         self._update_rows()
@@ -488,42 +430,6 @@ class MeasuringLogic:
         several = kind is not None and (kind.open_ended or kind.parts[0] == (POINTS, 2))
         self.app.markups_logic.place_node(node, persistent=several)
 
-    def _measure(self, drawn: Drawn) -> Measurement:
-        volume = self.series.volume
-        points = [point * LPS for point in drawn.points()]
-        if volume.spatial:
-            self._words.pop(drawn.id, None)
-            return measured(drawn.kind, drawn.name, points, volume, self._image(points))
-        image = self._image(points)
-        if image is None:
-            raise GeometryError("The points do not lie on one image.")
-        at = volume.geometry.to_index(points)[:, :0:-1]  # column, row
-        one = calibration_at(self._calibrations_of(image[0]), at)
-        self._words[drawn.id] = f"In {one.unit} {one.words}"
-        scaled = replace(volume, geometry=calibrated(volume.geometry, one))
-        found = measured(drawn.kind, drawn.name, scaled.geometry.to_lps(_indices(at)), scaled, image)
-        return on_pixels(found if one.unit == "mm" else in_pixels(found), scaled.geometry)
-
-    def _calibrations_of(self, instance: str) -> tuple[Calibration, ...]:
-        """Return what pixels of an image without a position measure."""
-        if instance not in self._calibrations:
-            assert self.series.study is not None and self.series.series is not None
-            place = Resource(self.series.study.uid, self.series.series.uid, instance)
-            archive = self.saving.archive
-            headers = [read_instance(archive, one, pixels=False) for one in archive.instances(place)]
-            self._calibrations[instance] = calibrations_of(headers[0]) if headers else ()
-        return self._calibrations[instance]
-
-    def _image(self, points: list[Any]) -> tuple[str, int] | None:
-        """Name the image that all points lie on; None where there is none."""
-        volume = self.series.volume
-        at = volume.geometry.to_index(points)[:, 0]
-        k = int(np.round(at.mean()))
-        if np.abs(at - k).max() > 0.5 or not 0 <= k < len(volume.sources):
-            return None
-        found: tuple[str, int] | None = volume.sources[k]
-        return found
-
     def _placed(self, *_: Any) -> None:
         """Go on when a part has its points, once Slicer has done with the event that says so."""
         if self._placing is not None:
@@ -541,26 +447,22 @@ class MeasuringLogic:
     def _changed(self) -> None:
         """Show the numbers, and remember a step that can be undone."""
         self._update_rows()
-        now = self._step()
-        if now != self._steps[-1]:
-            self._steps = [*self._steps, now][-MOST_STEPS:]
-            self._undone.clear()
+        self._steps.add(self._step())
 
-    def _begin_steps(self) -> None:
-        self._steps, self._undone = [self._step()], []
+    def _step(self) -> Step:
+        return Step(self._placed_measurements(), dict(self._unplaced))
 
-    def _step(self) -> _Step:
-        return _Step(self._placed_measurements(), dict(self._unplaced))
-
-    def _show_step(self) -> None:
-        """Draw what there was at a step.
+    def _show_step(self, step: Step | None) -> None:
+        """Draw what there was at a step, where there is one.
 
         What lay there already stays drawn, or hidden: the nodes of one take a tenth of a second to make.
         """
+        if step is None:
+            return
         there = {replace(_placement(one), name=""): one for one in self._drawn.values()}
         self._drawn.clear()
-        self._unplaced = dict(self._steps[-1].unplaced)
-        for one in self._steps[-1].placed:
+        self._unplaced = dict(step.unplaced)
+        for one in step.placed:
             drawn = there.pop(replace(one, name=""), None)
             if drawn is None:
                 self._add(one.kind, one.name, one.points, one.tracking_uid)
@@ -569,7 +471,7 @@ class MeasuringLogic:
                 self._drawn[drawn.id] = drawn
         for drawn in there.values():
             drawn.remove()
-            self._measured.pop(drawn.id, None)
+            self._numbers.forget(drawn.id)
         self._update_rows()
 
     def _update_rows(self, *_: Any) -> None:
@@ -591,9 +493,7 @@ class MeasuringLogic:
 
     def _row_words(self, node_id: str, one: Measurement) -> list[str]:
         """Return what is known of a measurement: numbers, or why there are none, and what was judged."""
-        lines = [value.words for value in one.values] or [self._problems.get(node_id, "")]
-        if any(value.unit in SIZES for value in one.values) and (how := self._words.get(node_id)):
-            lines.append(how)
+        lines = self._numbers.words(node_id, one)
         if one.finding is not None and one.finding.meaning != one.label:
             lines.append(f"Finding: {one.finding.meaning}")
         if one.site is not None:
@@ -624,11 +524,6 @@ def _is_shown(drawn: Drawn | None) -> bool:
 
 def _is_path(drawn: Drawn | None) -> bool:
     return drawn is not None and drawn.kind == "path"
-
-
-def _indices(at: Any) -> Any:
-    """Return columns and rows as indices k, j, i of the first slice."""
-    return np.column_stack([np.zeros(len(at)), at[:, 1], at[:, 0]])
 
 
 def _says_anything(one: Measurement) -> bool:
