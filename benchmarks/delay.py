@@ -10,10 +10,11 @@ import contextlib
 import math
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 READ = 1 << 18
+Accept = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Way:
@@ -79,7 +80,12 @@ async def _serve(port: int, delay: float) -> None:
         for end in (writer, back):
             end.close()
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0, limit=READ)
+    await serve(accept, READ)
+
+
+async def serve(accept: Accept, most: int) -> None:
+    """Serve connections on a port of 127.0.0.1 that is printed, each with buffers of so many bytes."""
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, limit=most)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await server.serve_forever()

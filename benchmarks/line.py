@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from benchmarks.delay import Way, proxy
+from benchmarks.delay import Way, proxy, serve
 
 READ = 1 << 14
 
@@ -39,10 +39,7 @@ async def _serve(delay: float, rate: float) -> None:
             back.close()
         writer.close()
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0, limit=READ)
-    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
-    sys.stdout.flush()
-    await server.serve_forever()
+    await serve(accept, READ)
 
 
 @contextmanager

@@ -97,7 +97,7 @@ class Cohort:
         requests : to one server at a time, by all workers together.
         cluster : does the work, instead of this machine; its workers open the same archive.
         """
-        most, each = pulling.shares(max(1, cluster.workers) if cluster else workers, requests)
+        most, each = pulling.shares(cluster.at_once if cluster else workers, requests)
         limits = {item.server: most for item in self.items if item.server}
 
         def run(items: Sequence[Item]) -> Generator[Outcome, None, None]:

@@ -11,7 +11,7 @@ from dicomdock.cli import sources
 from dicomdock.cli.formatting import counted
 from dicomdock.cli.output import Console, examples
 from dicomdock.errors import InvalidInput
-from dicomdock.imaging.numbers import number_text
+from dicomdock.imaging.numbers import cell_text
 
 if TYPE_CHECKING:
     from dicomdock.api.statistics import Cell
@@ -148,4 +148,4 @@ def _lines(rows: list[list[str]]) -> list[str]:
 
 
 def _cell(value: Cell) -> str:
-    return "-" if value is None else number_text(value, 5) if isinstance(value, float) else str(value)
+    return cell_text(value, 5, "-")

@@ -66,8 +66,13 @@ class Cluster:
 
     @property
     def workers(self) -> int:
-        """The number of series that it works on side by side; 0 while no worker has joined."""
+        """The number of its workers' threads; 0 while no worker has joined."""
         return sum(int(count) for count in self._client.nthreads().values())
+
+    @property
+    def at_once(self) -> int:
+        """The number of series to give out side by side: one waits for the first worker."""
+        return max(1, self.workers)
 
     @property
     def dashboard(self) -> str:
@@ -99,7 +104,7 @@ class Cluster:
             self._client.register_plugin(_Plugin(name, opener), name=name)
         try:
             while True:
-                while len(waiting) < max(1, self.workers) and (item := line.next()) is not None:
+                while len(waiting) < self.at_once and (item := line.next()) is not None:
                     future = self._client.submit(_do, name, item, key=f"{name}-{item.resource}", pure=False)
                     waiting[future.key] = item
                     running.add(future)

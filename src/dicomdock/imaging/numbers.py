@@ -10,3 +10,10 @@ def number_text(value: float, digits: int = 4) -> str:
     """
     whole = 10**digits - 0.5 <= abs(value) < 1e15
     return f"{value:.0f}" if whole else f"{value:.{digits}g}"
+
+
+def cell_text(value: object, digits: int = 4, missing: str = "–") -> str:
+    """Return what stands in a cell of a table: a number, a text, or a mark where there is nothing."""
+    if value is None:
+        return missing
+    return number_text(value, digits) if isinstance(value, float) else str(value)

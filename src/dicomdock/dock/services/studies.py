@@ -127,9 +127,9 @@ class StudyFinder:
 
     def sorter(self, name: str) -> Callable[[Sequence[str]], bool]:
         """Return what tells whether a source sorts what it finds so: the archive, or a server known to."""
-        profiles = self._servers.profiles()
         if name == LOCAL:
             return bool
+        profiles = self._servers.profiles()
         return (profiles.get(name).dialect if name in profiles.names else STANDARD).sorts
 
     def login(self, server: str) -> str:

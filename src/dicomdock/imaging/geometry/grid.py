@@ -26,7 +26,7 @@ makes."""
 SNAP = 6
 """Decimals of a voxel that positions and shifts have: what is closer to a limit between voxels lies on it."""
 
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _KJI_TO_IJK = np.eye(4)[[2, 1, 0, 3]]
 
 
@@ -99,13 +99,13 @@ class VolumeGeometry:
     @property
     def ijk_to_ras(self) -> Matrix:
         """Takes (i, j, k, 1) to mm, RAS: the matrix of Slicer, VTK, NIfTI and NRRD."""
-        matrix: Matrix = _LPS_TO_RAS @ self.affine @ _KJI_TO_IJK
+        matrix: Matrix = LPS_TO_RAS @ self.affine @ _KJI_TO_IJK
         return matrix
 
     @classmethod
     def from_ijk_to_ras(cls, shape: Shape, matrix: npt.ArrayLike) -> VolumeGeometry:
         """Make a grid of a matrix from (i, j, k, 1) to mm, RAS; ``shape`` is (k, j, i) all the same."""
-        return cls(shape, _LPS_TO_RAS @ np.asarray(matrix, dtype=np.float64) @ _KJI_TO_IJK)
+        return cls(shape, LPS_TO_RAS @ np.asarray(matrix, dtype=np.float64) @ _KJI_TO_IJK)
 
     def to_lps(self, indices: npt.ArrayLike) -> Matrix:
         """Take voxel indices (..., 3) in the order k, j, i to points in mm, LPS."""

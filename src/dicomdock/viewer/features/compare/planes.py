@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from dicomdock.imaging.geometry.grid import LPS_TO_RAS
+
 SAME_PLANE = 0.7  # cosine of the angle up to which planes are scrolled together
-LPS = np.diag((-1.0, -1.0, 1.0, 1.0))
 
 
 def place_in(here: np.ndarray, there: np.ndarray, transform: np.ndarray) -> np.ndarray | None:
@@ -22,7 +23,7 @@ def place_in(here: np.ndarray, there: np.ndarray, transform: np.ndarray) -> np.n
     -------
     The middle of the first view, in mm, RAS, in the frame of reference of the other.
     """
-    moved = LPS @ transform @ LPS @ here
+    moved = LPS_TO_RAS @ transform @ LPS_TO_RAS @ here
     if abs(moved[:3, 2] @ there[:3, 2]) < SAME_PLANE:
         return None
     return np.asarray(moved[:3, 3])

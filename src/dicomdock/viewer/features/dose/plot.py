@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dicomdock.api.dose import DoseHistograms
-from dicomdock.imaging.numbers import number_text
+from dicomdock.imaging.numbers import cell_text
 from dicomdock.imaging.terminology import RGB
 from dicomdock.viewer.features.dose.state import DoseCurve
 
@@ -28,7 +28,7 @@ SHOWN = (
 def table(found: DoseHistograms) -> tuple[list[str], list[list[str]]]:
     """Return titles and rows of the table; doses stand in the unit that the title of the mean names."""
     titles = [f"{title} ({found.unit})" if name == "mean" else title for name, title in SHOWN]
-    return titles, [[_cell(row[name]) for name, _ in SHOWN] for row in found.rows()]
+    return titles, [[cell_text(row[name]) for name, _ in SHOWN] for row in found.rows()]
 
 
 def curves(found: DoseHistograms, colours: list[RGB]) -> tuple[float, list[DoseCurve]]:
@@ -44,7 +44,3 @@ def curves(found: DoseHistograms, colours: list[RGB]) -> tuple[float, list[DoseC
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
         made.append(DoseCurve(one.label, "rgb({}, {}, {})".format(*colour), points))
     return most, made
-
-
-def _cell(value: object) -> str:
-    return "–" if value is None else number_text(value) if isinstance(value, float) else str(value)

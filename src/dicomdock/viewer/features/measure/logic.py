@@ -38,8 +38,7 @@ AUTOSAVE_SECONDS = 3.0  # between two autosaves
 class _SeriesMeasurements:
     """The measurements of a series that is not shown now."""
 
-    placed: list[PlacedMeasurement]
-    unplaced: dict[str, Measurement]
+    step: Step
     report: Report | None
     saved: list[PlacedMeasurement]
 
@@ -313,20 +312,18 @@ class MeasuringLogic:
             return
         self._autosave()
         if self._shown:
-            self._other_series[self._shown] = _SeriesMeasurements(
-                self._placed_measurements(), dict(self._unplaced), self._report, self._saved
-            )
+            self._other_series[self._shown] = _SeriesMeasurements(self._step(), self._report, self._saved)
         self._clear()
         self._shown = uid
         autosaved = self._unsaved_work().read_measurements(uid)
-        back = self._other_series.pop(uid, None) or _SeriesMeasurements(autosaved, {}, None, [])
+        back = self._other_series.pop(uid, None) or _SeriesMeasurements(Step(autosaved, {}), None, [])
         self._unplaced, self._report, self._saved, self._autosaved = (
-            back.unplaced,
+            back.step.unplaced,
             back.report,
             back.saved,
             autosaved,
         )
-        for one in back.placed:
+        for one in back.step.placed:
             if one.kind in KINDS:  # else of another version of dicomdock
                 self._add(one.kind, one.name, one.points, one.tracking_uid)
         self._steps.begin(self._step())

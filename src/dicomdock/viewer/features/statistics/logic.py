@@ -13,7 +13,7 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError
 from dicomdock.imaging.measurements import unit_text
 from dicomdock.imaging.mesh import meshes_of
-from dicomdock.imaging.numbers import number_text
+from dicomdock.imaging.numbers import cell_text
 from dicomdock.imaging.segmentation import Segmentation
 from dicomdock.imaging.volume import Volume
 from dicomdock.viewer.features.save.logic import SavingLogic
@@ -173,7 +173,7 @@ class StatisticsLogic:
             data.statistics_titles = [
                 f"{title}{unit}" if name == "mean" else title for name, title in columns
             ]
-            data.statistics_rows = [[_cell(row[name]) for name, _ in columns] for row in rows]
+            data.statistics_rows = [[cell_text(row[name]) for name, _ in columns] for row in rows]
             data.statistics_remarks = [*found.remarks]
 
     def _modified(self) -> None:
@@ -185,7 +185,3 @@ class StatisticsLogic:
         self._found = None
         with self.state as data:
             data.statistics_rows, data.statistics_remarks, data.statistics_stale = [], [], False
-
-
-def _cell(value: object) -> str:
-    return "–" if value is None else number_text(value) if isinstance(value, float) else str(value)
