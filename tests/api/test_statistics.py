@@ -16,8 +16,9 @@ import pytest
 from dicomdock import Archive, Resource, Segmentation
 from dicomdock.errors import GeometryError, InvalidInput, NotInArchive
 from tests.api.conftest import AFFINE, labels, values
-from tests.builders import write
+from tests.builders import made, write
 from tests.imaging.scans import check_with_dciodvfy, scan
+from tests.imaging.test_stacked_segments import projection
 from tests.imaging.test_statistics import FACTOR, pet
 from tests.programs import python
 
@@ -190,6 +191,40 @@ def test_numbers_as_a_report_that_others_read(archive, tmp_path, kind):
     assert [float(one["measurementItems"][0]["value"]) for one in read] == pytest.approx(
         [row["volume_ml"] for row in rows]
     )
+
+
+@pytest.mark.slow
+def test_segments_on_projections_have_areas_and_a_planar_report(archive, tmp_path):
+    (shot,) = projection()
+    place = Resource(shot.StudyInstanceUID, shot.SeriesInstanceUID)
+    archive.import_paths([*write(tmp_path / "shot", [made(shot)])])
+    volume = archive.volume(place)
+    array = np.zeros(volume.geometry.shape, np.uint8)
+    array[0, 3:9, 4:12], array[0, 12:14, 2:5] = 1, 2
+    drawn = Segmentation.from_array(array, volume, names=["nodule", "clip"]).save()
+
+    read = archive.segmentation(drawn)
+    assert not read.spatial and np.array_equal(read.to_array(), array)
+    found = read.statistics()
+    nodule, clip = found.rows()
+    assert (nodule["voxels"], nodule["area_mm2"], nodule["volume_ml"]) == (48, pytest.approx(2.88), None)
+    assert (clip["image"], clip["instance"], clip["frame"]) == (1, shot.SOPInstanceUID, 1)
+    assert nodule["mean"] == pytest.approx(volume.array[array == 1].mean())
+    assert "In mm at the detector, the body magnified." in found.remarks
+    for form in ("nifti", "stl"):
+        (one,) = archive.export_as(drawn, tmp_path / form, form)
+        assert (one.status, "without a position" in one.reason) == ("failed", True)
+
+    (part,) = archive.retrieve(archive.save_statistics(found, drawn))
+    check_with_dciodvfy(Path(part.path).read_bytes(), tmp_path)
+    groups = highdicom.sr.srread(part.path).content.get_planar_roi_measurement_groups()
+    for group, row in zip(groups, (nodule, clip), strict=True):
+        segment = group.referenced_segmentation_frame
+        assert segment.referenced_sop_instance_uid == drawn.instance
+        assert segment.referenced_segment_numbers == [row["segment"]]
+        stated = {one.name.meaning: one.value for one in group.get_measurements() if one.derivation is None}
+        area, longest = row["area_mm2"], row["slice_diameter_mm"]
+        assert stated == {"Area": pytest.approx(area), "Long Axis": pytest.approx(longest)}
 
 
 @pytest.mark.slow

@@ -157,12 +157,6 @@ def test_a_missing_slice_can_be_drawn_on(tmp_path: Path) -> None:
     check_with_dciodvfy(data, tmp_path)
 
 
-def test_pictures_without_a_place_in_the_patient_are_not_segmented() -> None:
-    flat = Volume(np.zeros(SHAPE, np.int16), grid(), spatial=False)
-    with pytest.raises(GeometryError, match="no place in the patient"):
-        Segmentation.from_array(labels(), flat)
-
-
 @pytest.mark.slow
 def test_a_sparse_segmentation_has_its_own_grid() -> None:
     images, geometry = source((9, 10, 12))

@@ -265,7 +265,23 @@ def test_a_cine_loop_is_a_stack_with_its_pixel_spacing() -> None:
     assert volume.geometry.spacing == pytest.approx((1, 0.4, 0.5))
     assert volume.sources[4] == (str(dataset.SOPInstanceUID), 5)
     assert volume.plan is not None
-    assert volume.plan.frame_time == 40
+    assert (volume.plan.frame_time, volume.plan.lead.frame_time_by) == (40, "Frame Time")
+
+
+@pytest.mark.parametrize(
+    ("stated", "time", "by"),
+    [
+        ({"FrameTime": "40", "CineRate": "10"}, 40, "Frame Time"),
+        ({"FrameTime": "0", "RecommendedDisplayFrameRate": "20"}, 50, "Recommended Display Frame Rate"),
+        ({"CineRate": "25"}, 40, "Cine Rate"),
+        ({}, None, ""),
+    ],
+)
+def test_the_rate_of_a_loop_is_known_with_the_attribute_that_states_it(
+    stated: dict[str, str], time: float | None, by: str
+) -> None:
+    (plan,) = split_series([picture(3, **stated)[0]])
+    assert (plan.frame_time, plan.lead.frame_time_by) == (time, by)
 
 
 def test_a_palette_is_applied() -> None:

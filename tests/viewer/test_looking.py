@@ -621,6 +621,7 @@ def test_views_of_several_series_play_each_by_itself(screen: Screen, study: dict
 def test_a_loop_plays_at_its_rate_and_stops(screen: Screen, study: dict[str, list[Made]]) -> None:
     screen.show(study["loop"][0].series)
     screen.wait("s.layout === 'Axial' && s.play_rate === 10")
+    expect(screen.button("rate-words")).to_have_text("Frame Time states 10 a second.")
     assert screen.edges("Red") == ["", "", "", ""]
     assert screen.state("Red_count") == 20
     screen.page.keyboard.press("Escape")

@@ -38,9 +38,9 @@ def test_each_grid_of_a_series_has_its_own_work(tmp_path: Path) -> None:
     assert labels(tmp_path) == {"low", "high"}
     work(tmp_path).write_segmentation(SERIES, drawn(HIGH, "changed"))
     assert labels(tmp_path) == {"low", "changed"}
-    work(tmp_path).remove_segmentation(SERIES, LOW)
+    work(tmp_path).remove_segmentation(SERIES, drawn(LOW, ""))
     assert labels(tmp_path) == {"changed"}
-    work(tmp_path).remove_segmentation(SERIES, HIGH)
+    work(tmp_path).remove_segmentation(SERIES, drawn(HIGH, ""))
     assert labels(tmp_path) == set()
 
 
@@ -65,5 +65,5 @@ def test_an_unreadable_file_hides_no_other(tmp_path: Path) -> None:
     (path,) = unsaved.folder.glob("*.seg")
     path.with_name(f"{path.name.partition('-')[0]}.seg").write_bytes(b"broken")
     assert labels(tmp_path) == {"low"}
-    unsaved.remove_segmentation(SERIES, LOW)
+    unsaved.remove_segmentation(SERIES, drawn(LOW, ""))
     assert labels(tmp_path) == set()

@@ -192,14 +192,20 @@ def test_what_is_painted_is_undone_redone_saved_listed_and_opened_again(
     without = screen.pixels("ThreeD")
     screen.button("segments-3d").check()
     screen.handled()
-    shown = np.abs(screen.pixels("ThreeD").astype(int) - without).max(axis=2) > 16
-    assert shown.mean() > 0.05  # the segment fills a good part of the view
-    screen.button("segments-3d").uncheck()
+
+    def filled() -> bool:
+        shown = np.abs(screen.pixels("ThreeD").astype(int) - without).max(axis=2) > 16
+        return bool(shown.mean() > 0.05)  # the segment fills a good part of the view
+
+    assert filled()
     screen.button("new-drawing").click()
     screen.wait("!s.drawing_uid")
+    screen.until(lambda: not filled())
     uid = saved.resource.series
     screen.button(f"drawing-{uid}").click()
     screen.wait(f"s.drawing_uid === '{uid}' && !s.unsaved")
+    screen.until(filled)  # the switch is the user's, not that of a segmentation
+    screen.button("segments-3d").uncheck()
     expect(screen.page.locator(".editor input[type=text]").first).to_have_value("Kidney left")
     screen.until_changed(bare, more=0.004)
 

@@ -393,6 +393,7 @@ def _meshes(home: Home, item: Item, base: str, target: _Target) -> Iterator[Expo
 
 
 def _require_voxels(found: Segmentation) -> None:
+    found.require_spatial()
     if not any(one.mask.array.size for one in found.segments):
         raise EmptyResult(" ".join((_EMPTY, *found.remarks)))
 

@@ -57,7 +57,8 @@ def _pair(
     }
     assert first.result is not None and second.result is not None, "only submitted cases are compared"
     try:
-        one, other = read(archive, first.result), read(archive, second.result)
+        one = read(archive, first.result).require_spatial()
+        other = read(archive, second.result).require_spatial()
         placed = other.onto(one.geometry)
     except DicomdockError as error:  # of one case, which is no reason to compare none
         yield _row({**known, "remark": str(error)})

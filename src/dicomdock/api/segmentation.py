@@ -30,7 +30,13 @@ from dicomdock.imaging.rtstruct import (
     read_structures,
     structures_to_dicom,
 )
-from dicomdock.imaging.segmentation import Algorithm, read_segmentation, segmentation_to_dicom
+from dicomdock.imaging.segmentation import (
+    Algorithm,
+    has_planes,
+    is_segmentation,
+    read_segmentation,
+    segmentation_to_dicom,
+)
 from dicomdock.imaging.terminology import RGB, Terminology
 from dicomdock.imaging.volume import Volume as AnyVolume
 
@@ -86,7 +92,7 @@ class Segmentation(imaging.Segmentation):
         Raises
         ------
         GeometryError
-            The array does not have the source's shape, or the source has no place in the patient.
+            The array does not have the source's shape.
         """
         made = super().from_array(
             array,
@@ -147,9 +153,11 @@ class Segmentation(imaging.Segmentation):
         InvalidInput
             The name is of another kind.
         GeometryError
-            Segments overlap, which NIfTI cannot hold.
+            Segments overlap, which NIfTI cannot hold, or have no place in the patient.
         """
         from dicomdock.api.files import mesh_format_of, write_meshes, write_segmentation
+
+        self.require_spatial()
 
         form = mesh_format_of(Path(path))
         if form is not None:
@@ -164,8 +172,13 @@ class Segmentation(imaging.Segmentation):
         ----------
         smoothing : rounds, which keep the size; 0 for the surface between the voxels, whose area the
             statistics state.
+
+        Raises
+        ------
+        GeometryError
+            The segments have no place in the patient.
         """
-        return list(meshes_of(self, smoothing))
+        return list(meshes_of(self.require_spatial(), smoothing))
 
     def save(
         self,
@@ -237,6 +250,8 @@ class Segmentation(imaging.Segmentation):
     ) -> Statistics:
         """Measure each segment over its images: size, surface, diameters, values, and the uptake of PET.
 
+        On images without a position in the patient: area, longest diameter and values, for each image.
+
         Parameters
         ----------
         images : another series than it was drawn on, of the same frame of reference: the PET of a PET/CT.
@@ -252,7 +267,7 @@ class Segmentation(imaging.Segmentation):
         NotInArchive
             Its images are not in the archive.
         GeometryError
-            They have another frame of reference, or no one volume with a position in the patient.
+            They have another frame of reference, or several volumes, or none that it lies on.
         """
         from dicomdock.api.statistics import measure
 
@@ -295,7 +310,8 @@ def _images(archive: Home, resource: Resource, dataset: Dataset) -> tuple[Resour
     """Return the series that an object was drawn on, of those in the archive that form volumes.
 
     It is the first that the object refers to; of a structure set that on which most contours were drawn,
-    since its regions may have several frames of reference.
+    since its regions may have several frames of reference. A segmentation without positions was drawn on
+    images that have none either.
 
     Returns
     -------
@@ -310,13 +326,18 @@ def _images(archive: Home, resource: Resource, dataset: Dataset) -> tuple[Resour
     why_none = ""
     best: tuple[Resource | None, list[Volume]] = None, []
     most, contours = -1, contours_on(dataset)
+    flat = is_segmentation(dataset) and not has_planes(dataset)
     for series in _referred_to(archive, resource, dataset):
         try:
             found = grids(archive, series)
         except GeometryError as error:
             refused = refused or error
             continue
-        volumes = [volume for volume, plan in found if plan.problem is None and plan.spatial]
+        volumes = [
+            volume
+            for volume, plan in found
+            if (not plan.spatial if flat else plan.problem is None and plan.spatial)
+        ]
         if not volumes:
             why_none = why_none or next((why for _, plan in found if (why := _why_no_volume(plan))), "")
             continue
@@ -377,6 +398,9 @@ def _structures(dataset: Dataset, volumes: Sequence[Volume], why_none: str) -> i
 
 
 def _segments(dataset: Dataset, volumes: Sequence[Volume], why_none: str) -> imaging.Segmentation:
+    stacks = [volume for volume in volumes if not volume.spatial]
+    if stacks:
+        return _on_stack(dataset, stacks)
     found = read_segmentation(dataset, onto=volumes[0].geometry if volumes else None)
     for volume in volumes:
         if found.fits(volume.geometry):
@@ -388,6 +412,18 @@ def _segments(dataset: Dataset, volumes: Sequence[Volume], why_none: str) -> ima
     else:
         remark = "Its images are not in the archive; it keeps its own grid."
     return replace(found, remarks=(*found.remarks, remark))
+
+
+def _on_stack(dataset: Dataset, stacks: Sequence[Volume]) -> imaging.Segmentation:
+    """Read a segmentation onto that of the stacks whose images it was drawn on."""
+    refused: GeometryError | None = None
+    for stack in stacks:
+        try:
+            return read_segmentation(dataset, onto=stack.geometry, images=stack.sources)
+        except GeometryError as error:
+            refused = refused or error
+    assert refused is not None, "there is a stack"
+    raise refused
 
 
 def _instances(volume: Volume) -> frozenset[str]:

@@ -19,7 +19,7 @@ from dicomdock.imaging.attributes import text
 from dicomdock.imaging.authoring import MOST_LETTERS
 from dicomdock.imaging.formats.csv_text import csv_of
 from dicomdock.imaging.geometry import VolumePlan, split_series
-from dicomdock.imaging.measurements import Report, report_to_dicom
+from dicomdock.imaging.measurements import Calibration, Report, calibrations_of, report_to_dicom
 from dicomdock.imaging.segmentation import Segmentation, is_segmentation, segment_items
 from dicomdock.imaging.statistics import (
     BODIES,
@@ -39,9 +39,11 @@ COLUMNS = (
     *("quantity", "unit", "values", "mean", "standard_deviation", "minimum", "maximum", "median"),
     *(f"percentile_{share}" for share in PERCENTILES),
     *("suv_peak", "metabolic_volume_ml", "total_lesion_glycolysis_g"),
+    *("area_mm2", "image", "instance", "frame"),
 )
 """Names of the numbers of a segment, with their units; those of grey values are in ``unit``."""
-COUNTS, TEXTS = ("segment", "voxels", "values"), ("label", "quantity", "unit")
+COUNTS = ("segment", "voxels", "values", "image", "frame")
+TEXTS = ("label", "quantity", "unit", "instance")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +62,10 @@ class Statistics:
     remarks: tuple[str, ...] = ()
 
     def rows(self) -> list[dict[str, Cell]]:
-        """Return a row for each segment, by the names of ``COLUMNS``; None for a number that there is not."""
+        """Return a row for each segment, by the names of ``COLUMNS``; None for a number that there is not.
+
+        On images without a position in the patient it is a row for each image that a segment is drawn on.
+        """
         return [_row(one) for one in self.segments]
 
     def to_csv(self, path: Path | str) -> None:
@@ -139,13 +144,13 @@ def measure_over(
     Parameters
     ----------
     images : the series that the volume is of.
-    headers : of its instances; used for PET alone.
+    headers : of its instances; used for PET, and for what pixels of images without a position measure.
     suv_type : SUV Type (0054,1006) of PET; empty for that of the images, else body weight.
 
     Raises
     ------
     GeometryError
-        The volume is in colour, has no position in the patient, or another frame of reference.
+        The volume has another frame of reference, or is not of the segmentation's images.
     """
     if suv_type and suv_type not in BODIES:
         raise InvalidInput(f"SUV Type is one of {', '.join(BODIES)}, not {suv_type!r}.")
@@ -157,13 +162,31 @@ def measure_over(
         except GeometryError as error:
             remarks.append(error.reason)
     placed = place(segmentation, volume)
-    segments = tuple(segment_statistics(segmentation, measured, placed))
-    if placed is segmentation:
+    calibrations, problems = ({}, []) if volume.spatial else _calibrations(headers)
+    remarks += problems
+    segments = tuple(segment_statistics(segmentation, measured, placed, calibrations))
+    if volume.colour:
+        remarks.append("The images are in colour, so segments have no mean or other value.")
+    elif placed is segmentation:
         for one in segments:
             left = one.shape.voxels - (one.values.count if one.values else 0)
             if left:
                 remarks.append(f"{left} of {one.shape.voxels} voxels of {one.label!r} have no value.")
     return Statistics(segments, images, (*placed.remarks, *volume.remarks, *remarks))
+
+
+def _calibrations(headers: Sequence[Dataset]) -> tuple[dict[str, tuple[Calibration, ...]], list[str]]:
+    """Return what pixels of each instance measure, and sentences that say by what, or why nothing."""
+    found, remarks = {}, []
+    for header in headers:
+        try:
+            stated = calibrations_of(header)
+        except GeometryError as error:
+            remarks.append(error.reason)
+            continue
+        found[text(header, "SOPInstanceUID")] = stated
+        remarks += [f"In {one.unit} {one.words}." for one in stated]
+    return found, list(dict.fromkeys(remarks))
 
 
 def save(archive: Home, statistics: Statistics, segmentation: Resource) -> Resource:
@@ -201,11 +224,10 @@ def report_of(
             " does not have; save the segments as one first.",
             [text(drawn, "SOPInstanceUID")],
         )
-    if [text(one, "SegmentLabel") for one in segments] != [one.label for one in statistics.segments]:
+    measured = {one.number: one.label for one in statistics.segments}
+    if [text(one, "SegmentLabel") for one in segments] != list(measured.values()):
         raise InvalidInput("The segmentation does not hold the segments that were measured.")
-    measurements = measurements_of(
-        statistics.segments, dict(enumerate(segments, 1)), text(drawn, "SOPInstanceUID")
-    )
+    measurements = measurements_of(statistics.segments, dict(enumerate(segments, 1)), drawn)
     name = text(drawn, "SeriesDescription") or "segments"
     described = f"Numbers of {name}"[:MOST_LETTERS]
     report = Report(tuple(measurements), series_description=described, creator=creator)
@@ -219,6 +241,11 @@ def _chosen(
     if name is not None:
         return name
     grids = [(outline(plan), plan) for plan in plans]
+    if not segmentation.spatial:
+        drawn = [plan for grid, plan in grids if segmentation.lies_on(grid)]
+        if not drawn:
+            raise GeometryError(f"{images} does not hold the images that the segments were drawn on.")
+        return drawn[0].label
     spatial = [(grid, plan) for grid, plan in grids if plan.problem is None and grid.spatial]
     if not spatial:
         raise GeometryError(f"{images} holds no volume with a position in the patient.")
@@ -241,7 +268,8 @@ def _row(one: SegmentStatistics) -> dict[str, Cell]:
     else:
         cells += [values.count, values.mean, values.deviation, values.minimum, values.maximum, values.median]
         cells += values.percentiles
-    cells += [one.peak, one.metabolic_volume, one.glycolysis]
+    cells += [one.peak, one.metabolic_volume, one.glycolysis, shape.area]
+    cells += [None if one.slice is None else one.slice + 1, *(one.image or (None, None))]
     return dict(zip(COLUMNS, cells, strict=True))
 
 

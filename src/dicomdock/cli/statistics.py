@@ -29,6 +29,15 @@ _SHOWN = (
     ("median", "median"),
     ("unit", "unit"),
 )
+_ON_IMAGES = (
+    ("label", "segment"),
+    ("image", "image"),
+    ("area_mm2", "mm2"),
+    ("slice_diameter_mm", "longest mm"),
+    ("voxels", "pixels"),
+    *_SHOWN[3:],
+)
+"""On images without a position in the patient, a line for each image."""
 
 
 @commands.command(
@@ -85,6 +94,9 @@ def statistics(
 ) -> None:
     """Measure segments on their images: volume, surface, diameters, values, and SUV where it can be computed.
 
+    On images without a position in the patient (projections, ultrasound, photographs): area, longest
+    diameter and values on each image.
+
     SUV needs weight, dose, half-life and times in the images, by body surface area also the size, and by lean
     body mass the size and sex; where one is missing, values stay in their own
     unit, and a sentence names what is missing.
@@ -117,8 +129,9 @@ def statistics(
             "report": str(report) if report is not None else None,
         }
     )
+    columns = _ON_IMAGES if any(row["image"] is not None for row in rows) else _SHOWN
     for line in _lines(
-        [[title for _, title in _SHOWN], *([_cell(row[key]) for key, _ in _SHOWN] for row in rows)]
+        [[title for _, title in columns], *([_cell(row[key]) for key, _ in columns] for row in rows)]
     ):
         console.print(line)
     for row in rows:
@@ -129,7 +142,9 @@ def statistics(
                 f" {_cell(row['metabolic_volume_ml'])} ml"
                 + (f", TLG {_cell(glycolysis)} g" if glycolysis is not None else "")
             )
-    console.print(f"{counted(len(rows), 'segment')} measured on {measured.images}.")
+    console.print(
+        f"{counted(len({row['segment'] for row in rows}), 'segment')} measured on {measured.images}."
+    )
     if report is not None:
         console.print(f"Stored as a report: {report}")
     console.note(*measured.remarks)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -133,6 +133,52 @@ def place_sources(
     named = dict.fromkeys(plane.instance for plane in used)
     on_slices = {k: (plane.instance, plane.frame) for k, plane in slices.items()}
     return Placed(tuple(headers[uid] for uid in named), on_slices, tuple(used))
+
+
+def stack_sources(
+    geometry: VolumeGeometry, sources: Sequence[Dataset], images: Sequence[tuple[str, int]]
+) -> Placed:
+    """Find the images of a stack without a position in the patient.
+
+    The planes lie on the grid of the stack, in a frame of reference that is none.
+
+    Parameters
+    ----------
+    sources : instances of one series, with or without pixels.
+    images : SOP Instance UID and 1-based frame of each slice.
+
+    Raises
+    ------
+    GeometryError
+        An image of the stack is not among the sources.
+    """
+    headers: dict[str, Dataset] = {}
+    planes: dict[tuple[str, int], Plane] = {}
+    wanted = {uid for uid, _ in images}
+    for source in sources:
+        if (uid := text(source, "SOPInstanceUID")) in wanted:
+            headers[uid] = source
+            planes.update({(uid, plane.frame): plane for plane in planes_of(source)})
+    missing = [uid for uid, frame in images if (uid, frame) not in planes]
+    if missing or len(images) != geometry.shape[0]:
+        raise GeometryError("The images that the segments were drawn on are not all there.", missing)
+    origins = geometry.to_lps([[k, 0, 0] for k in range(len(images))])
+    placed = tuple(
+        replace(
+            planes[image],
+            origin=(float(x), float(y), float(z)),
+            along_row=(1.0, 0.0, 0.0),
+            along_column=(0.0, 1.0, 0.0),
+            spacing=geometry.spacing[1:],
+            frame_of_reference=f"{_SURROGATE}0",
+        )
+        for image, (x, y, z) in zip(images, origins, strict=True)
+    )
+    return Placed(
+        tuple(headers[uid] for uid in dict.fromkeys(uid for uid, _ in images)),
+        dict(enumerate(images)),
+        placed,
+    )
 
 
 def slim(header: Dataset) -> Dataset:

@@ -56,8 +56,8 @@ class UnsavedWork:
 
     def write_segmentation(self, series: str, segmentation: Segmentation) -> None:
         """Write the segmentation of a series, in place of the one before on this grid, atomically."""
-        self._write(self._segmentation_path(series, segmentation.geometry), _pack(segmentation))
-        self._remove_earlier(series, segmentation.geometry)
+        self._write(self._segmentation_path(series, segmentation), _pack(segmentation))
+        self._remove_earlier(series, segmentation)
 
     def read_segmentations(self, series: str) -> list[Segmentation]:
         """Return the segmentations of a series, one for each grid that was drawn on; the newest first.
@@ -65,12 +65,12 @@ class UnsavedWork:
         Those that cannot be read are left out.
         """
         found = [one for path in self._segmentation_paths(series) if (one := _read(path)) is not None]
-        return list({_grid_digest(one.geometry): one for one in reversed(found)}.values())[::-1]
+        return list({_grid_digest(one): one for one in reversed(found)}.values())[::-1]
 
-    def remove_segmentation(self, series: str, geometry: VolumeGeometry) -> None:
-        """Remove the segmentation of a series on a grid."""
-        self._segmentation_path(series, geometry).unlink(missing_ok=True)
-        self._remove_earlier(series, geometry)
+    def remove_segmentation(self, series: str, segmentation: Segmentation) -> None:
+        """Remove the segmentation of a series on the grid of another."""
+        self._segmentation_path(series, segmentation).unlink(missing_ok=True)
+        self._remove_earlier(series, segmentation)
         with contextlib.suppress(OSError):
             self.folder.rmdir()
 
@@ -109,17 +109,17 @@ class UnsavedWork:
             os.fsync(file.fileno())
         written.replace(path)
 
-    def _segmentation_path(self, series: str, geometry: VolumeGeometry) -> Path:
-        return self.folder / f"{_digest(series)}-{_grid_digest(geometry)}.seg"
+    def _segmentation_path(self, series: str, segmentation: Segmentation) -> Path:
+        return self.folder / f"{_digest(series)}-{_grid_digest(segmentation)}.seg"
 
     def _segmentation_paths(self, series: str) -> list[Path]:
         found = [(path.stat().st_mtime, path) for path in self.folder.glob(f"{_digest(series)}*.seg")]
         return [path for _, path in sorted(found, reverse=True)]
 
-    def _remove_earlier(self, series: str, geometry: VolumeGeometry) -> None:
+    def _remove_earlier(self, series: str, segmentation: Segmentation) -> None:
         """Remove the file of an earlier version, which has one name for all grids of a series."""
         path = self.folder / f"{_digest(series)}.seg"
-        if (found := _read(path)) is not None and found.geometry.matches(geometry):
+        if (found := _read(path)) is not None and found.shares_grid(segmentation):
             path.unlink(missing_ok=True)
 
     def _measurements_path(self, series: str) -> Path:
@@ -131,8 +131,11 @@ def _digest(uid: str) -> str:
     return hashlib.sha256(uid.encode()).hexdigest()[:32]
 
 
-def _grid_digest(geometry: VolumeGeometry) -> str:
-    return _digest(json.dumps([geometry.shape, np.round(geometry.affine, 6).tolist()]))
+def _grid_digest(segmentation: Segmentation) -> str:
+    """Name the grid that segments lie on; without a position in the patient, also its images."""
+    geometry = segmentation.geometry
+    grid: list[object] = [geometry.shape, np.round(geometry.affine, 6).tolist()]
+    return _digest(json.dumps(grid if segmentation.spatial else [*grid, segmentation.source_frames]))
 
 
 def _read(path: Path) -> Segmentation | None:
@@ -152,6 +155,7 @@ def _pack(segmentation: Segmentation) -> bytes:
         "source_series": segmentation.source_series,
         "source_frames": segmentation.source_frames,
         "name": segmentation.name,
+        "spatial": segmentation.spatial,
         "origin": asdict(segmentation.origin) if segmentation.origin else None,
         "segments": [
             {
@@ -201,4 +205,5 @@ def _unpack(packed: bytes) -> Segmentation:
         tuple((uid, frame) for uid, frame in head["source_frames"]),
         Origin(**head["origin"]) if head["origin"] else None,
         head["name"],
+        spatial=head.get("spatial", True),
     )

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import slicer
 from trame.widgets import html
 from trame_client.widgets.core import HTML_CTX, AbstractElement
@@ -33,6 +34,7 @@ from trame_slicer.views import (
     ViewType,
 )
 from vtkmodules.vtkCommonCore import vtkCommand
+from vtkmodules.vtkCommonMath import vtkMatrix4x4
 from vtkmodules.vtkInteractionWidgets import vtkEvent
 
 from dicomdock.imaging.terminology import Terminology, colour_for, fractions, next_name
@@ -183,6 +185,29 @@ def preview_thresholds_on_their_volume() -> None:
         effect._create_pipeline = create
 
 
+def cut_shown_image(scissors: Any, alone: Callable[[], bool]) -> None:
+    """Let scissors in a slice view cut the image that it shows and no other.
+
+    Parameters
+    ----------
+    scissors : the effect.
+    alone : whether images are no slices of one volume now.
+    """
+    all_slices = scissors._create_bounding_mask
+
+    def bounding_mask(segment: Any, view_node: Any) -> Any:
+        if not alone() or not isinstance(view_node, slicer.vtkMRMLSliceNode):
+            return all_slices(segment, view_node)
+        to_image, to_ras = vtkMatrix4x4(), view_node.GetSliceToRAS()
+        scissors.modifier.create_modifier_labelmap().GetWorldToImageMatrix(to_image)
+        k = round(to_image.MultiplyPoint([to_ras.GetElement(row, 3) for row in range(4)])[2])
+        chosen = np.zeros(segment.shape, bool)
+        chosen[max(k, 0) : k + 1] = True
+        return chosen
+
+    scissors._create_bounding_mask = bounding_mask
+
+
 class SegmentEditor(SegmentEditorLogic):
     """trame-slicer's segment editor, with what its buttons do as methods.
 
@@ -210,6 +235,13 @@ class SegmentEditor(SegmentEditorLogic):
     def apply_display(self) -> None:
         """Draw the active segmentation as the panel's display settings say."""
         self._on_segment_display_changed(self.data.segment_display)
+
+    def _on_segment_editor_changed(self, *changed: Any) -> None:
+        # It takes the switch of the segments in 3D for what the segmentation is drawn as, which a new one is
+        # not yet; the switch is the user's.
+        wanted = self.data.segment_display.show_3d
+        super()._on_segment_editor_changed(*changed)
+        self.data.segment_display.show_3d = wanted
 
     def _on_add_segment_clicked(self) -> None:
         editor = self.segmentation_editor

@@ -85,6 +85,7 @@ def planes_of(header: Dataset) -> list[Plane]:
         raise GeometryError(
             f"The instance claims {frames} frames; at most {MAX_FRAMES} are read.", [instance]
         )
+    frame_time, frame_time_by = _frame_time(header)
     base = Plane(
         instance,
         1,
@@ -94,7 +95,8 @@ def planes_of(header: Dataset) -> list[Plane]:
         modality=text(header, "Modality"),
         number=integer(header, "InstanceNumber") or 0,
         pixels=_pixels(header, sop_class),
-        frame_time=_frame_time(header),
+        frame_time=frame_time,
+        frame_time_by=frame_time_by,
         orientation=orientation_of(header),
         side=side_of(header),
     )
@@ -116,11 +118,22 @@ def _kind(header: Dataset) -> str:
     return str(getattr(uid, "name", uid)) if uid else "no SOP Class UID"
 
 
-def _frame_time(header: Dataset) -> float | None:
-    """Return the time between frames, or that of the rate at which they are to be shown (PS3.3 §C.7.6.5)."""
+def _frame_time(header: Dataset) -> tuple[float | None, str]:
+    """Return the time between frames, or that of the rate at which they are to be shown (PS3.3 §C.7.6.5).
+
+    The name of the attribute that states it comes with it.
+    """
     time = number(header, "FrameTime")
-    rate = number(header, "RecommendedDisplayFrameRate") or number(header, "CineRate")
-    return time if time and time > 0 else 1000 / rate if rate and rate > 0 else None
+    if time and time > 0:
+        return time, "Frame Time"
+    for keyword, name in (
+        ("RecommendedDisplayFrameRate", "Recommended Display Frame Rate"),
+        ("CineRate", "Cine Rate"),
+    ):
+        rate = number(header, keyword)
+        if rate and rate > 0:
+            return 1000 / rate, name
+    return None, ""
 
 
 def _pixels(header: Dataset, sop_class: str) -> PixelFormat:

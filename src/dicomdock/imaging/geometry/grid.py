@@ -107,6 +107,19 @@ class VolumeGeometry:
         """Make a grid of a matrix from (i, j, k, 1) to mm, RAS; ``shape`` is (k, j, i) all the same."""
         return cls(shape, LPS_TO_RAS @ np.asarray(matrix, dtype=np.float64) @ _KJI_TO_IJK)
 
+    @classmethod
+    def of_stack(cls, shape: Shape, rows: float, columns: float) -> VolumeGeometry:
+        """Make the grid of a stack of images without a position in the patient.
+
+        Parameters
+        ----------
+        shape : images, rows, columns.
+        rows, columns : between rows, and between columns; images are 1 apart, which measures nothing.
+        """
+        affine = np.zeros((4, 4))
+        affine[[2, 1, 0, 3], [0, 1, 2, 3]] = 1.0, rows, columns, 1.0
+        return cls(shape, affine)
+
     def to_lps(self, indices: npt.ArrayLike) -> Matrix:
         """Take voxel indices (..., 3) in the order k, j, i to points in mm, LPS."""
         points: Matrix = np.asarray(indices, dtype=np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3]

@@ -126,6 +126,7 @@ class Plane:
     split_keys : what else tells this frame from others at its position (echo, time, b-value ...), by keyword.
     localizer : a localizer or scout view.
     frame_time : ms from one frame of a cine loop to the next; None where the header states none.
+    frame_time_by : name of the attribute that states it; empty where none does.
     rounding : mm, the unit of the last decimal in which the header states ``origin``; 0 where it is exact.
     tile : first row and column of this slice in the stored image, of a mosaic; None for a whole image.
     delay : ms after the start of its volume at which the slice was acquired; None where not stated.
@@ -152,6 +153,7 @@ class Plane:
     split_keys: Mapping[str, object] = field(default_factory=dict)
     localizer: bool = False
     frame_time: float | None = None
+    frame_time_by: str = ""
     rounding: float = 0.0
     tile: tuple[int, int] | None = None
     delay: float | None = None

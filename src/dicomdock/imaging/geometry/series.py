@@ -176,10 +176,8 @@ def _stack(planes: Sequence[Plane], problem: GeometryError | None = None, label:
     """Make a stack without a place in the patient, in the order of instance numbers."""
     ordered = sorted(planes, key=lambda plane: (plane.number, plane.instance, plane.frame))
     lead = ordered[0]
-    rows, columns = lead.spacing or (1.0, 1.0)
-    affine = np.zeros((4, 4))
-    affine[[2, 1, 0, 3], [0, 1, 2, 3]] = 1.0, rows, columns, 1.0
-    geometry = VolumeGeometry((len(ordered), lead.rows, lead.columns), affine)
+    shape = (len(ordered), lead.rows, lead.columns)
+    geometry = VolumeGeometry.of_stack(shape, *(lead.spacing or (1.0, 1.0)))
     remarks = tuple(dict.fromkeys(plane.remark for plane in ordered if plane.remark))
     return VolumePlan(tuple(ordered), geometry, False, label, {}, problem, remarks)
 

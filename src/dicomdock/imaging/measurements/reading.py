@@ -220,7 +220,8 @@ class _Reader:
             segment = integer(reference, "ReferencedSegmentNumber")
             image = _image(item)
             if segment is not None and image is not None:
-                return replace(found, segment=(image[0], segment))
+                frame = integer(reference, "ReferencedFrameNumber")
+                return replace(found, segment=(image[0], segment), segment_frame=frame)
             return replace(found, image=found.image or image)
         return found
 

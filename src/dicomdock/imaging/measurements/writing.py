@@ -180,6 +180,8 @@ def _group(hd: Any, measurement: Measurement, frame: str, named: dict[str, Datas
     ]
     if measurement.segment is not None and measurement.segment[0] in named:
         uid, number = measurement.segment
+        if measurement.segment_frame is not None and measurement.image is not None:
+            return _on_segment(hd, measurement, named, tracking, sites, judged)
         series = text(next(iter(named.values())), "SeriesInstanceUID")
         return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
             tracking_identifier=tracking,
@@ -222,6 +224,35 @@ def _group(hd: Any, measurement: Measurement, frame: str, named: dict[str, Datas
             for value in measurement.values
         ],
         source_images=images,
+    )
+
+
+def _on_segment(
+    hd: Any,
+    measurement: Measurement,
+    named: dict[str, Dataset],
+    tracking: Any,
+    sites: list[Any] | None,
+    judged: list[Any],
+) -> Any:
+    """Return the group of a segment on one image, which a frame of the segmentation holds (TID 1410)."""
+    assert measurement.segment is not None and measurement.image is not None
+    uid, number = measurement.segment
+    header = named[measurement.image[0]]
+    frames = [measurement.image[1]] if "NumberOfFrames" in header else None
+    return hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=tracking,
+        referenced_segment=hd.sr.ReferencedSegmentationFrame(
+            named[uid].SOPClassUID,
+            uid,
+            measurement.segment_frame,
+            number,
+            hd.sr.SourceImageForSegmentation(header.SOPClassUID, header.SOPInstanceUID, frames),
+        ),
+        finding_type=measurement.finding,
+        finding_sites=sites,
+        qualitative_evaluations=judged,
+        measurements=[_measurement(hd, value) for value in measurement.values],
     )
 
 

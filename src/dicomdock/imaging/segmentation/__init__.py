@@ -11,6 +11,7 @@ from dicomdock.imaging.segmentation.reading import (
     segment_items,
 )
 from dicomdock.imaging.segmentation.segmentation import Algorithm, Origin, Segment, Segmentation
+from dicomdock.imaging.segmentation.stacked import has_planes
 from dicomdock.imaging.segmentation.writing import (
     content_label,
     earlier_version_of,
@@ -28,6 +29,7 @@ __all__ = [
     "agreement",
     "content_label",
     "earlier_version_of",
+    "has_planes",
     "is_draft",
     "is_segmentation",
     "named_by",

@@ -57,12 +57,7 @@ def frames_of(dataset: Dataset, onto: VolumeGeometry | None = None) -> list[Fram
         A frame states no position, orientation or pixel spacing.
     """
     uid = text(dataset, "SOPInstanceUID")
-    shared = first(dataset, "SharedFunctionalGroupsSequence")
-    shape = (integer(dataset, "Rows") or 0, integer(dataset, "Columns") or 0)
-    count = integer(dataset, "NumberOfFrames") or 1
-    groups = items(dataset, "PerFrameFunctionalGroupsSequence")[:count]
-    if len(groups) < count or not min(shape):
-        raise GeometryError("The object does not describe all of its frames.", [uid])
+    shared, groups, shape = functional_groups(dataset)
     seen: dict[int, tuple[tuple[float, ...], tuple[float, ...], float | None]] = {}
 
     def grid(item: Dataset) -> tuple[tuple[float, ...], tuple[float, ...], float | None] | None:
@@ -93,12 +88,31 @@ def frames_of(dataset: Dataset, onto: VolumeGeometry | None = None) -> list[Fram
         origin = numbers(position, "ImagePositionPatient", 3)
         if origin is None:
             raise GeometryError("A frame of the object states no position.", [uid])
-        identified = first(item, "SegmentIdentificationSequence") or first(
-            shared, "SegmentIdentificationSequence"
-        )
-        segment = integer(identified, "ReferencedSegmentNumber") or 0
-        frames.append(Frame(segment, origin, down, across, step, shape))
+        frames.append(Frame(segment_number(item, shared), origin, down, across, step, shape))
     return frames
+
+
+def functional_groups(dataset: Dataset) -> tuple[Dataset | None, Sequence[Dataset], tuple[int, int]]:
+    """Return the shared functional groups, those of each frame, and rows and columns.
+
+    Raises
+    ------
+    GeometryError
+        Some of them are missing.
+    """
+    shape = (integer(dataset, "Rows") or 0, integer(dataset, "Columns") or 0)
+    count = integer(dataset, "NumberOfFrames") or 1
+    groups = items(dataset, "PerFrameFunctionalGroupsSequence")[:count]
+    if len(groups) < count or not min(shape):
+        uid = text(dataset, "SOPInstanceUID")
+        raise GeometryError("The object does not describe all of its frames.", [uid])
+    return first(dataset, "SharedFunctionalGroupsSequence"), groups, shape
+
+
+def segment_number(group: Dataset, shared: Dataset | None) -> int:
+    """Return the Referenced Segment Number of a frame; 0 where it names none, as in a label map."""
+    name = "SegmentIdentificationSequence"
+    return integer(first(group, name) or first(shared, name), "ReferencedSegmentNumber") or 0
 
 
 def grid_of(

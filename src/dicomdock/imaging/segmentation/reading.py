@@ -28,6 +28,7 @@ from dicomdock.imaging.segmentation.frames import Frame, frames_of, grid_of
 from dicomdock.imaging.segmentation.label_map import masks_of
 from dicomdock.imaging.segmentation.mask import EMPTY, Mask
 from dicomdock.imaging.segmentation.segmentation import Algorithm, Origin, Segment, Segmentation
+from dicomdock.imaging.segmentation.stacked import has_planes, stacked_frames
 from dicomdock.imaging.terminology import TISSUE, Code, Terminology, code_of, colour_for, from_cielab
 
 SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"
@@ -56,29 +57,43 @@ def is_draft(dataset: Dataset) -> bool:
     return text(dataset, "SOPInstanceStatus").upper() == NOT_AUTHORIZED
 
 
-def read_segmentation(instance: Instance, *, onto: VolumeGeometry | None = None) -> Segmentation:
+def read_segmentation(
+    instance: Instance,
+    *,
+    onto: VolumeGeometry | None = None,
+    images: Sequence[tuple[str, int] | None] = (),
+) -> Segmentation:
     """Read a DICOM Segmentation.
 
     It keeps its own grid, which may hold fewer slices than the images. With ``onto`` it is put on that grid
     when its voxels are voxels of it; else it keeps its own, and ``Segmentation.onto`` resamples it on wish.
+    One that states no positions lies on the images that its frames are derived from, and is not ``spatial``.
 
     Parameters
     ----------
     instance : a Segmentation Storage or Label Map Segmentation Storage instance.
     onto : the grid of the images it will be shown on.
+    images : of a stack without a position in the patient, whose grid is ``onto``: its images in their order,
+        as SOP Instance UIDs and 1-based frames. Frames are placed by their images then, whatever positions
+        they state.
 
     Raises
     ------
     GeometryError
-        It is not a segmentation, states no positions, its slices lie on no regular grid, or it cannot be
+        It is not a segmentation, its slices lie on no regular grid or on other images, or it cannot be
         decoded.
     """
     dataset = as_dataset(instance)
     uid = text(dataset, "SOPInstanceUID")
     if not is_segmentation(dataset):
         raise GeometryError("The instance is not a DICOM Segmentation.", [uid])
-    frames = frames_of(dataset, onto)
-    geometry, places = grid_of(frames, onto, uid)
+    spatial = not images and has_planes(dataset)
+    stack: tuple[tuple[str, int], ...] = ()
+    if spatial:
+        frames = frames_of(dataset, onto)
+        geometry, places = grid_of(frames, onto, uid)
+    else:
+        frames, geometry, places, stack = stacked_frames(dataset, images, onto if images else None)
     if int(np.prod(geometry.shape, dtype=np.int64)) > MAX_VOXELS:
         raise GeometryError(f"The segmentation claims a grid of {geometry.shape} voxels.", [uid])
     try:
@@ -94,16 +109,17 @@ def read_segmentation(instance: Instance, *, onto: VolumeGeometry | None = None)
     result = Segmentation(
         geometry,
         segments,
-        text(dataset, "FrameOfReferenceUID"),
+        text(dataset, "FrameOfReferenceUID") if spatial else "",
         series,
-        sources,
+        stack or sources,
         origin_of(dataset),
         undrafted(text(dataset, "SeriesDescription")) or text(dataset, "ContentLabel"),
         tuple(remarks),
         is_draft(dataset),
         contributors_of(dataset),
+        spatial=spatial,
     )
-    if onto is not None and result.fits(onto):
+    if spatial and onto is not None and result.fits(onto):
         return result.onto(onto)
     return result
 

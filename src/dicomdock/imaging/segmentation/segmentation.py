@@ -80,7 +80,7 @@ class Segmentation:
     frame_of_reference : UID; may be empty.
     source_series : Series Instance UID of the images it was drawn on; may be empty.
     source_frames : their SOP Instance UIDs and 1-based frames, as far as they are named; frame 0 for all of
-        them.
+        them. Of a stack without a position in the patient one for each slice, in their order.
     origin : the object it was read from; None for a new one.
     name : of the whole; may be empty.
     remarks : what the user should know, one sentence each.
@@ -88,6 +88,8 @@ class Segmentation:
     contributors : the programs that made it, before it was changed here.
     creator : who draws it, as a DICOM person name; may be empty. It is written, and not read: what is changed
         of an object is not its first creator's.
+    spatial : False on images without a position in the patient: its grid measures nothing, and each slice is
+        an image of its own.
     """
 
     geometry: VolumeGeometry
@@ -101,6 +103,7 @@ class Segmentation:
     draft: bool = False
     contributors: tuple[Contributor, ...] = ()
     creator: str = ""
+    spatial: bool = True
 
     @classmethod
     def from_array(
@@ -128,13 +131,11 @@ class Segmentation:
         Raises
         ------
         GeometryError
-            The array does not have the source's shape, or the source has no place in the patient.
+            The array does not have the source's shape.
         """
         geometry = source if isinstance(source, VolumeGeometry) else source.geometry
         if array.shape[-3:] != geometry.shape or array.ndim not in (3, 4):
             raise GeometryError(f"The array's shape is {array.shape}, that of the images {geometry.shape}.")
-        if isinstance(source, Volume) and not source.spatial:
-            raise GeometryError("The images have no place in the patient, so they cannot be segmented.")
         if array.ndim == 3:
             masks = masks_of(array)
         else:
@@ -177,7 +178,15 @@ class Segmentation:
         if isinstance(source, VolumeGeometry):
             return cls(geometry, tuple(segments), name=name)
         frames = tuple(one for one in source.sources if one is not None)
-        return cls(geometry, tuple(segments), source.frame_of_reference, source_frames=frames, name=name)
+        frame_of_reference = source.frame_of_reference if source.spatial else ""
+        return cls(
+            geometry,
+            tuple(segments),
+            frame_of_reference,
+            source_frames=frames,
+            name=name,
+            spatial=source.spatial,
+        )
 
     @property
     def source_instances(self) -> tuple[str, ...]:
@@ -208,12 +217,50 @@ class Segmentation:
             masks[number][segment.mask.box] = segment.mask.array
         return masks
 
-    def fits(self, geometry: VolumeGeometry) -> bool:
-        """Return whether every voxel of it is a voxel of another grid, so that ``onto`` changes nothing."""
+    def fits(self, source: Volume | VolumeGeometry) -> bool:
+        """Return whether every voxel of it is a voxel of another grid, so that ``onto`` changes nothing.
+
+        On images without a position in the patient, the images must be the same.
+
+        Parameters
+        ----------
+        source : a volume, or its grid, which is then one in the patient.
+        """
+        if isinstance(source, Volume):
+            if not (self.spatial and source.spatial):
+                return self.lies_on(source)
+            source = source.geometry
         try:
-            return self._turned(geometry)._shifted(geometry) is not None
+            return self.spatial and self._turned(source)._shifted(source) is not None
         except GeometryError:
             return False
+
+    def lies_on(self, volume: Volume) -> bool:
+        """Return whether its grid is that of a volume, and its images too where these have no position."""
+        if self.spatial != volume.spatial or not self.geometry.matches(volume.geometry):
+            return False
+        return self.spatial or self.source_frames == volume.sources
+
+    def shares_grid(self, other: Segmentation) -> bool:
+        """Return whether both lie on one grid, and on the same images where these have no position."""
+        if self.spatial != other.spatial or not self.geometry.matches(other.geometry):
+            return False
+        return self.spatial or self.source_frames == other.source_frames
+
+    def require_spatial(self) -> Self:
+        """Return it, or refuse it where it lies on images without a position in the patient.
+
+        Raises
+        ------
+        GeometryError
+            It does.
+        """
+        if not self.spatial:
+            raise GeometryError(
+                "The segments lie on images without a position in the patient, so they have no place in mm.",
+                self.source_instances,
+            )
+        return self
 
     def on_images_of(self, frame_of_reference: str) -> Self:
         """Return it, with a remark where it states another Frame of Reference UID than its images."""
@@ -231,7 +278,15 @@ class Segmentation:
         a tilted gantry are shifted by whole voxels, to the straightened volume and back. Else each voxel
         takes the nearest value, and a remark says so. Voxels outside the grid are left away; of shifted
         slices a remark says how many.
+
+        Raises
+        ------
+        GeometryError
+            The segments lie on images without a position in the patient, and on no other grid than theirs.
         """
+        if not self.spatial and self.geometry.matches(geometry):
+            return self
+        self.require_spatial()
         turned = self._turned(geometry)
         try:
             moved = turned._shifted(geometry)

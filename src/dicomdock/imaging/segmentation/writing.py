@@ -33,7 +33,8 @@ from dicomdock.imaging.authoring import (
     undrafted,
 )
 from dicomdock.imaging.segmentation.segmentation import Segment, Segmentation
-from dicomdock.imaging.source_images import Placed, place_sources
+from dicomdock.imaging.segmentation.stacked import take_planes_out
+from dicomdock.imaging.source_images import Placed, place_sources, stack_sources
 from dicomdock.imaging.terminology import Code, code_item, to_cielab
 
 Kind = Literal["BINARY", "LABELMAP"]
@@ -81,7 +82,7 @@ def segmentation_to_dicom(
     Raises
     ------
     GeometryError
-        There is no segment, segments overlap in a label map, or the sources state no place in the patient.
+        There is no segment, segments overlap in a label map, or the sources are other images.
     """
     import highdicom as hd
 
@@ -93,8 +94,12 @@ def segmentation_to_dicom(
     if overlapping and kind == "LABELMAP":
         raise GeometryError("Segments overlap, which a label map cannot hold; write it as BINARY.")
     authorship = authorship or _successor(segmentation, sources)
-    placed = place_sources(segmentation.geometry, sources, preferred=segmentation.source_frames)
-    placed.require_frame_of_reference()
+    frames = segmentation.source_frames
+    if segmentation.spatial:
+        placed = place_sources(segmentation.geometry, sources, preferred=frames)
+        placed.require_frame_of_reference()
+    else:
+        placed = stack_sources(segmentation.geometry, sources, frames)
     used = _used_slices(segmentation)
     syntax = COMPRESSIONS[compression] if kind == "LABELMAP" else ExplicitVRLittleEndian
     try:
@@ -244,6 +249,8 @@ def _completed(
         if element.keyword not in dataset:
             dataset.add(element)
     placed.resolve(dataset)
+    if not segmentation.spatial:
+        take_planes_out(dataset, placed.headers)
     dataset.ContentCreatorName = authorship.creator or segmentation.creator
     _authorize(dataset, segmentation, accepted_by)
     for item, segment in zip(_described(dataset), segmentation.segments, strict=True):

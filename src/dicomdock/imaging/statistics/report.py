@@ -2,8 +2,8 @@
 
 References
 ----------
-PS3.16 TID 1411 (Volumetric ROI Measurements), CID 7462 (units of volume), CID 7464 (derivations), CID 7466
-(PET), CID 7470 and 7471 (lengths and areas).
+PS3.16 TID 1410, 1411 (Planar and Volumetric ROI Measurements), CID 7462 (units of volume), CID 7464
+(derivations), CID 7466 (PET), CID 7470 and 7471 (lengths and areas).
 """
 
 from __future__ import annotations
@@ -15,15 +15,19 @@ from pydicom.dataset import Dataset
 from dicomdock.imaging.attributes import integer, text
 from dicomdock.imaging.measurements import Measurement, Value
 from dicomdock.imaging.measurements.measurement import (
+    AREA,
+    LONG_AXIS,
     MAXIMUM,
     MEAN,
     MILLIMETRE,
     MINIMUM,
     SQUARE_MILLIMETRE,
+    SQUARE_PIXEL,
     STANDARD_DEVIATION,
     UPTAKE,
     VOLUME,
 )
+from dicomdock.imaging.segmentation.stacked import frames_on_images, has_planes
 from dicomdock.imaging.statistics.segments import SegmentStatistics
 from dicomdock.imaging.terminology import Code, code_of
 
@@ -39,33 +43,48 @@ GLYCOLYSIS = Code("126033", "DCM", "Total Lesion Glycolysis")
 
 
 def measurements_of(
-    statistics: Iterable[SegmentStatistics], segments: Mapping[int, Dataset], instance: str
+    statistics: Iterable[SegmentStatistics], segments: Mapping[int, Dataset], drawn: Dataset
 ) -> Iterator[Measurement]:
-    """Yield a measurement for each segment.
+    """Yield a measurement for each segment; on images without a position for each image that it is drawn on.
 
-    Percentiles and the diameter within a slice have no code in the standard, and are left out.
+    Percentiles and the diameter within a slice of a volume have no code in the standard, and are left out.
 
     Parameters
     ----------
     segments : the items of the Segment Sequence (0062,0002), by their number in the statistics.
-    instance : SOP Instance UID of the segmentation that holds them.
+    drawn : the segmentation that holds them, with or without pixels.
     """
+    instance = text(drawn, "SOPInstanceUID")
+    spatial = has_planes(drawn)
+    frames = {} if spatial else frames_on_images(drawn)
     for one in statistics:
+        if one.image is None and not spatial:
+            continue  # an empty segment lies on no image
         segment = segments[one.number]
+        number = integer(segment, "SegmentNumber") or one.number
         yield Measurement(
             one.label,
             values=tuple(_values(one)),
             finding=code_of(segment, "SegmentedPropertyTypeCodeSequence"),
             site=code_of(segment, "AnatomicRegionSequence"),
-            segment=(instance, integer(segment, "SegmentNumber") or one.number),
-            tracking_uid=text(segment, "TrackingUID"),
+            segment=(instance, number),
+            segment_frame=frames.get((number, one.image)) if one.image else None,
+            image=one.image,
+            tracking_uid=text(segment, "TrackingUID") if one.image is None else "",
         )
 
 
 def _values(one: SegmentStatistics) -> Iterator[Value]:
-    yield Value(VOLUME, one.shape.volume, CUBIC_CENTIMETRE)
-    yield Value(SURFACE, one.shape.surface, SQUARE_MILLIMETRE)
-    yield Value(DIAMETER, one.shape.diameter, MILLIMETRE)
+    shape = one.shape
+    if shape.volume is not None and shape.surface is not None and shape.diameter is not None:
+        yield Value(VOLUME, shape.volume, CUBIC_CENTIMETRE)
+        yield Value(SURFACE, shape.surface, SQUARE_MILLIMETRE)
+        yield Value(DIAMETER, shape.diameter, MILLIMETRE)
+    elif shape.area is not None and shape.slice_diameter is not None:
+        yield Value(AREA, shape.area, SQUARE_MILLIMETRE)
+        yield Value(LONG_AXIS, shape.slice_diameter, MILLIMETRE)
+    else:
+        yield Value(AREA, shape.voxels, SQUARE_PIXEL)
     if one.values is not None:
         for derivation, number in (
             (MEAN, one.values.mean),

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dicomdock.imaging.geometry import VolumeGeometry
+from dicomdock.imaging.measurements.calibration import Calibration
 from dicomdock.imaging.mesh.cells import CORNERS, loops
 
 Points = npt.NDArray[np.float64]
@@ -30,17 +31,20 @@ class Shape:
     Parameters
     ----------
     voxels : number of its voxels.
-    volume : of the voxels, in ml.
-    surface : area in mm2.
-    diameter : longest distance between two points of the surface, in mm.
-    slice_diameter : the longest within one slice, in mm.
+    volume : of the voxels, in ml; None on an image without a position in the patient.
+    surface : area in mm2; likewise.
+    diameter : longest distance between two points of the surface, in mm; likewise.
+    slice_diameter : the longest within one slice, in mm; None where its pixels are not calibrated.
+    area : of the pixels, in mm2; of an image without a position in the patient alone, where they are
+        calibrated.
     """
 
     voxels: int
-    volume: float
-    surface: float
-    diameter: float
-    slice_diameter: float
+    volume: float | None
+    surface: float | None
+    diameter: float | None
+    slice_diameter: float | None
+    area: float | None = None
 
 
 def measure_shape(mask: npt.NDArray[np.bool_], geometry: VolumeGeometry) -> Shape:
@@ -65,6 +69,22 @@ def measure_shape(mask: npt.NDArray[np.bool_], geometry: VolumeGeometry) -> Shap
     return Shape(
         voxels, volume, _surface(mask, axes), _longest(_halfway(corners, (0, 1, 2)) @ axes.T), within
     )
+
+
+def measure_area(mask: npt.NDArray[np.bool_], calibration: Calibration | None) -> Shape:
+    """Measure a segment on an image without a position in the patient.
+
+    Parameters
+    ----------
+    mask : its pixels (rows, columns); a part of the image will do.
+    calibration : what they measure; None where that is not known.
+    """
+    pixels = int(np.count_nonzero(mask))
+    if calibration is None or calibration.unit != "mm":
+        return Shape(pixels, None, None, None, None)
+    grid = VolumeGeometry.of_stack((1, *mask.shape), calibration.rows, calibration.columns)
+    area = pixels * calibration.rows * calibration.columns
+    return Shape(pixels, None, None, None, measure_shape(mask[None], grid).slice_diameter, area)
 
 
 def _surface(mask: npt.NDArray[np.bool_], axes: Points) -> float:

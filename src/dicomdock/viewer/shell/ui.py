@@ -11,7 +11,6 @@ from dicomdock.viewer.features.derive.ui import deriving_panel
 from dicomdock.viewer.features.dose.ui import dose_part
 from dicomdock.viewer.features.fusion.ui import fusion_panel
 from dicomdock.viewer.features.hanging.ui import hanging_part
-from dicomdock.viewer.features.layout.layouts import AXIAL, BESIDE, SEVERAL
 from dicomdock.viewer.features.layout.ui import layout_panel
 from dicomdock.viewer.features.measure.ui import leaving_measurements_dialog, measuring_panel
 from dicomdock.viewer.features.priors.ui import priors_list
@@ -28,7 +27,7 @@ from dicomdock.viewer.features.source_images.ui import missing_line
 from dicomdock.viewer.features.statistics.ui import statistics_part
 from dicomdock.viewer.features.timepoints.ui import timepoints_part
 from dicomdock.viewer.features.tools.ui import tools_part
-from dicomdock.viewer.features.views.state import CineState, SliceViewState, ViewsState
+from dicomdock.viewer.features.views.state import CineState, ViewsState
 from dicomdock.viewer.features.volume.ui import volume_panel
 from dicomdock.viewer.features.window.ui import window_panel
 from dicomdock.viewer.page_state import names_of
@@ -55,11 +54,6 @@ TOOLS = (
 def build(station: Any) -> None:
     """Build the page."""
     server, control = station.server, station.ctrl
-    counts = {tag: str(names_of(SliceViewState, tag).count) for tag in (AXIAL, *BESIDE)}
-    several = ", ".join(
-        f"'{name}': [{', '.join(counts[tag] for tag in tags)}]" for name, tags in SEVERAL.items()
-    )
-    seen = f"({{{several}}}[{VIEWS.layout}] || [{counts[AXIAL]}])"
     with (
         html.Nav(raw_attrs=['aria-label="Tools"']),
         html.Div(
@@ -90,7 +84,7 @@ def build(station: Any) -> None:
             "Play the slices (Space)",
             f"{CINE.playing} = !{CINE.playing}",
             on=f"{CINE.playing}",
-            disabled=f"!{SERIES.kind_3d} && !{seen}.some((count) => count > 1)",
+            disabled=f"!{VIEWS.playable}",
             testid="play",
         )
         bar_button("mdi-camera-outline", "Save a picture", control.take_picture, testid="picture")

@@ -197,9 +197,7 @@ def placed(one: Measurement, geometry: VolumeGeometry) -> tuple[str, list[Point]
 
 def calibrated(geometry: VolumeGeometry, one: Calibration) -> VolumeGeometry:
     """Return the grid of a stack of images without a position, with pixels as large as a calibration says."""
-    affine = np.zeros((4, 4))
-    affine[[2, 1, 0, 3], [0, 1, 2, 3]] = 1.0, one.rows, one.columns, 1.0
-    return VolumeGeometry(geometry.shape, affine)
+    return VolumeGeometry.of_stack(geometry.shape, one.rows, one.columns)
 
 
 def on_pixels(one: Measurement, geometry: VolumeGeometry) -> Measurement:

@@ -37,6 +37,7 @@ from dicomdock.viewer.scene import mask_of
 ROOM = 0.05  # of the extent of the seeds that growing may reach beyond them, as in 3D Slicer
 LEAST_ROOM = 5  # voxels
 EVERY_VOXEL = (0, -1, 0, -1, 0, -1)  # an extent that is none stands for all
+APART = 1e6  # mm between images that have no position: none is a neighbour of another
 EVERYWHERE = float("inf")  # reach of what is about the whole grid
 SMALLEST_ISLAND = 1000  # voxels that an island must have to remain, unless the user sets another number
 
@@ -188,7 +189,9 @@ class ComputingLogic:
 
     @property
     def _spacing(self) -> tuple[float, ...]:
-        return tuple(float(step) for step in self.segments.series.volume.geometry.spacing)
+        volume = self.segments.series.volume
+        between, rows, columns = (float(step) for step in volume.geometry.spacing)
+        return between if volume.spatial else APART, rows, columns
 
     def _active(self, job: Job) -> None:
         self._start(job, [self.editor.active_segment_id])

@@ -149,8 +149,10 @@ class SegmentEditorPanel:
         with html.Div(classes="row tools", raw_attrs=['role="group"', 'aria-label="Tools"']):
             for testid, label, effect in TOOLS:
                 on = f"{active} === '{effect.get_effect_name()}'"
+                values = {"v_if": SEGMENTS.grey} if effect is SegmentationEffectThreshold else {}
                 html.Button(
                     label,
+                    **values,
                     classes=(f"['btn', {on} ? 'on' : '']",),
                     click=lambda effect=effect: self.effect_button_clicked(effect),
                     raw_attrs=[f':aria-pressed="{on}"', f'data-testid="effect-{testid}"'],

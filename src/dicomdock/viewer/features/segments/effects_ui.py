@@ -41,7 +41,12 @@ from trame_slicer.segmentation.scissors_effect_parameters import (
 from undo_stack import Signal
 
 from dicomdock.viewer.features.segments.fields import choices, folded, number, selection, slider, value_range
+from dicomdock.viewer.features.segments.state import SegmentsState
+from dicomdock.viewer.features.series.state import SeriesState
+from dicomdock.viewer.page_state import names_of
 from dicomdock.viewer.shell.widgets import button, checkbox, shown
+
+SEGMENTS, SERIES = names_of(SegmentsState), names_of(SeriesState)
 
 ISLANDS = {
     SegmentationIslandsMode.KEEP_LARGEST_ISLAND: "Keep largest",
@@ -171,8 +176,9 @@ def _title(one: Any) -> str:
 
 def _brush(brush: Any) -> None:
     """Build the settings of a brush; its size is in mm (``ranges``)."""
-    slider("Brush size", brush.name.brush_diameter_slider, "mm")
-    checkbox(brush.name.use_sphere_brush, "Sphere, through several slices")
+    slider("Brush size", brush.name.brush_diameter_slider, shown(SEGMENTS.unit))
+    with html.Div(v_if=SERIES.kind_3d):
+        checkbox(brush.name.use_sphere_brush, "Sphere, through several slices")
 
 
 def _outline_hint(mode: str) -> None:
@@ -184,9 +190,10 @@ def _scissors(name: Any) -> None:
     choices("Outline", name.brush_interaction_mode, _options(OUTLINES.items()))
     _outline_hint(name.brush_interaction_mode)
     choices("Operation", name.fill_mode, _options((one, _title(one)) for one in ScissorsEffectFillMode))
-    selection("Cut through", name.range_mode, _options(CUTS.items()))
-    with html.Div(v_if=f"{name.range_mode} === {ScissorsEffectRangeMode.SYMMETRIC.value}"):
-        number("Distance", name.symmetric_distance, "mm")
+    with html.Div(v_if=SERIES.kind_3d):
+        selection("Cut through", name.range_mode, _options(CUTS.items()))
+        with html.Div(v_if=f"{name.range_mode} === {ScissorsEffectRangeMode.SYMMETRIC.value}"):
+            number("Distance", name.symmetric_distance, "mm")
 
 
 def _threshold(name: Any, signals: EffectSignals) -> None:
@@ -212,9 +219,9 @@ def _smoothing(smoothing: Any, signals: EffectSignals) -> None:
     selection("Smoothing method", name.mode, _options((one, _title(one)) for one in mode))
     kernels = [one.value for one in (mode.MEDIAN, mode.OPENING, mode.CLOSING)]
     with html.Div(v_if=f"{kernels}.includes({name.mode})"):
-        number("Kernel size", name.kernel_size, "mm")
+        number("Kernel size", name.kernel_size, shown(SEGMENTS.unit))
     with html.Div(v_if=f"{name.mode} === {mode.GAUSSIAN.value}"):
-        number("Standard deviation", name.standard_deviation, "mm")
+        number("Standard deviation", name.standard_deviation, shown(SEGMENTS.unit))
     with html.Div(v_if=f"{name.mode} === {mode.JOINT.value}"):
         number("Smoothing factor, 0 to 1", name.smoothing_factor)
     with html.Div(classes="row"):

@@ -22,7 +22,7 @@ from dicomdock import rpc
 from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.read_errors import READ_ERRORS
-from dicomdock.errors import DicomdockError
+from dicomdock.errors import DicomdockError, GeometryError
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.references import references_of
 from dicomdock.imaging.rtstruct import is_structure_set, read_structures
@@ -117,9 +117,10 @@ class SegmentsLogic:
         base = Segmentation(
             volume.geometry,
             empty_segments(self.wanted, series.uid),
-            volume.frame_of_reference,
+            volume.frame_of_reference if volume.spatial else "",
             series.uid,
             tuple(one for one in self.series.scanned.sources if one is not None),
+            spatial=volume.spatial,
         )
         self._replace(base, "Segmentation", changed=False)
         self.logic.forget_steps()
@@ -190,7 +191,7 @@ class SegmentsLogic:
             else:
                 current.autosaved, self._autosave_failed = changes, False
                 if not current.unsaved:  # it was saved while this was written
-                    self._unsaved_work().remove_segmentation(current.series, current.base.geometry)
+                    self._unsaved_work().remove_segmentation(current.series, current.base)
 
     def autosave_now(self) -> None:
         """Write unsaved work before it leaves the scene."""
@@ -200,7 +201,7 @@ class SegmentsLogic:
         value = current.read()
         if not self._is_written(current.series, value):
             before = self._not_on_disk.get(current.series, ())
-            others = (one for one in before if not one.geometry.matches(value.geometry))
+            others = (one for one in before if not one.shares_grid(value))
             self._not_on_disk[current.series] = [value, *others]
 
     def is_only_in_memory(self) -> bool:
@@ -240,15 +241,15 @@ class SegmentsLogic:
         """Discard what is not saved."""
         if self.current is not None:
             self.current.saved = self.current.autosaved = self.current.changes
-            self._unsaved_work().remove_segmentation(self.current.series, self.current.base.geometry)
+            self._unsaved_work().remove_segmentation(self.current.series, self.current.base)
             self._update_unsaved()
 
     def saved(self, current: SegmentationNode, base: Segmentation, changes: int) -> None:
         """Note that a segmentation is in the archive; what is changed from now on is the next version."""
-        geometry = current.base.geometry
+        before = current.base
         current.base, current.saved = base, changes
         if current.changes == changes:
-            self._unsaved_work().remove_segmentation(current.series, geometry)
+            self._unsaved_work().remove_segmentation(current.series, before)
         self._update_unsaved()
 
     def _unsaved_work(self) -> UnsavedWork:
@@ -261,11 +262,6 @@ class SegmentsLogic:
             return False
         if not self.series.complete:
             self.notifications.info("You can draw when all images of the series have arrived.")
-            return False
-        if volume.colour or not volume.spatial:
-            self.notifications.info(
-                "These images have no position in the patient, so no segments can be drawn on them."
-            )
             return False
         return True
 
@@ -295,8 +291,13 @@ class SegmentsLogic:
         """Read the newest object of a series on the scanned slices, onto the grid that is shown."""
         dataset = read_instance(self.archive, newest(self.archive.instances(series.resource)))
         if not is_structure_set(dataset):
-            found = read_segmentation(dataset, onto=scanned.geometry).onto(shown)
-            return found.on_images_of(scanned.frame_of_reference)
+            images = () if scanned.spatial else scanned.sources
+            found = read_segmentation(dataset, onto=scanned.geometry, images=images)
+            if scanned.spatial:
+                found.require_spatial()
+            return found.onto(shown).on_images_of(scanned.frame_of_reference)
+        if not scanned.spatial:
+            raise GeometryError("These images have no position in the patient, so no contours lie on them.")
         return read_structures(
             dataset,
             scanned.geometry,
@@ -384,7 +385,7 @@ class SegmentsLogic:
         series, shown = self.series.series, self.series.shown
         if self.current is None:
             return
-        same = shown is not None and shown.volume.geometry.matches(self.current.base.geometry)
+        same = shown is not None and self.current.base.lies_on(shown.volume)
         if series is not None and self.current.series == series.uid and self.series.complete and same:
             self._attach(self.current, shown)  # the same images in a new node
             return
@@ -405,7 +406,7 @@ class SegmentsLogic:
         self._update_list()
         in_memory = self._not_on_disk.get(series.uid, [])
         found = [*in_memory, *self._unsaved_work().read_segmentations(series.uid)]
-        fitting = next((one for one in found if one.fits(volume.geometry)), None)
+        fitting = next((one for one in found if one.fits(volume)), None)
         if fitting is None:
             if found:
                 self.notifications.info(
@@ -415,14 +416,14 @@ class SegmentsLogic:
         self._replace(fitting.onto(volume.geometry), fitting.name or "Unsaved segmentation", changed=True)
         if any(one is fitting for one in in_memory):
             self._not_on_disk[series.uid] = [one for one in in_memory if one is not fitting]
-        elif fitting.geometry.matches(volume.geometry):
+        elif fitting.lies_on(volume):
             self._mark_autosaved()
         else:
-            self._autosave_on_new_grid(fitting.geometry)
+            self._autosave_on_new_grid(fitting)
         self._bring_into_view()
         self.notifications.info("The unsaved segments of last time were restored.")
 
-    def _autosave_on_new_grid(self, before: VolumeGeometry) -> None:
+    def _autosave_on_new_grid(self, before: Segmentation) -> None:
         """Write segments that were restored onto the grid of more images, and remove what lay on fewer."""
         self.autosave_now()
         current = self.current

@@ -10,14 +10,21 @@ import numpy as np
 from trame_server.utils.typed_state import TypedState
 from trame_slicer.app.ui import (
     PaintEffectState,
+    ScissorsEffectState,
     SmoothingState,
     ThresholdState,
     VolumeIntensityRangeMaskState,
 )
-from trame_slicer.segmentation import BrushDiameterMode, SegmentationEffectVolumeIntensityMask
+from trame_slicer.segmentation import (
+    BrushDiameterMode,
+    SegmentationEffectScissors,
+    SegmentationEffectVolumeIntensityMask,
+)
+from trame_slicer.segmentation.scissors_effect_parameters import ScissorsEffectRangeMode
 
 from dicomdock.imaging.volume import Volume
 from dicomdock.imaging.volume.pixels import valid
+from dicomdock.viewer.engine import cut_shown_image
 from dicomdock.viewer.features.segments.state import HISTOGRAM, SegmentsState
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.page_state import PageState
@@ -47,6 +54,9 @@ class Ranges:
             TypedState(server.state, PaintEffectState).data,
             TypedState(server.state, SmoothingState).data.brush,
         )
+        self._brush_states = brushes
+        self._scissors = TypedState(server.state, ScissorsEffectState).data
+        self._chosen: list[tuple[Any, str, Any]] = []  # for volumes, while a stack of images is shown
         for one in brushes:
             one.brush_diameter_mode = BrushDiameterMode.Absolute
         self._brushes = [one.brush_diameter_slider for one in brushes]
@@ -56,6 +66,7 @@ class Ranges:
         ]
         self._brush_mm = [one.value for one in self._brushes]  # as set here: another one is the user's
         self._masked: Any = None  # the volume whose values the mask's range is of
+        cut_shown_image(editor.get_effect(SegmentationEffectScissors), lambda: bool(self._chosen))
         series.on_complete.append(self._complete)
 
     def opened(self) -> None:
@@ -64,24 +75,44 @@ class Ranges:
         if shown is None or shown.node is self._masked or not self._series.complete:
             return
         self._masked = shown.node
+        if not shown.grey:
+            return
         mask = self._editor.get_effect(SegmentationEffectVolumeIntensityMask)
         mask.set_mask_range(*shown.node.GetImageData().GetScalarRange())
 
     def _complete(self) -> None:
         shown = self._series.shown
-        if shown is None or not shown.grey:
+        if shown is None:
             return
+        self._keep_to_one_image(not shown.volume.spatial)
         whole = np.issubdtype(shown.volume.array.dtype, np.integer)
         size, step, most = brush_of(shown.volume)
         with self._state as data:
-            data.histogram = ""
+            data.histogram, data.grey, data.unit = "", shown.grey, unit_of(shown.volume)
             for values in self._values if whole else ():
                 values.step = 1
             for at, brush in enumerate(self._brushes):
                 brush.min_value, brush.max_value, brush.step = step, most, step
                 if brush.value == self._brush_mm[at]:
                     brush.value = self._brush_mm[at] = size
-        asyncio.get_running_loop().create_task(self._count(shown, whole=whole))
+        if shown.grey:
+            asyncio.get_running_loop().create_task(self._count(shown, whole=whole))
+
+    def _keep_to_one_image(self, alone: bool) -> None:
+        """Let brushes and scissors work on one image of a stack, whose others are no slices beside it.
+
+        What was chosen for volumes comes back with the next one.
+        """
+        through: list[tuple[Any, str, Any]] = [(one, "use_sphere_brush", False) for one in self._brush_states]
+        through.append((self._scissors, "range_mode", ScissorsEffectRangeMode.UNLIMITED))
+        if alone and not self._chosen:
+            self._chosen = [(state, name, getattr(state, name)) for state, name, _ in through]
+            for state, name, value in through:
+                setattr(state, name, value)
+        elif not alone:
+            for state, name, value in self._chosen:
+                setattr(state, name, value)
+            self._chosen = []
 
     async def _count(self, shown: Any, *, whole: bool) -> None:
         """Look at all values, which takes a second of a gigabyte, beside the event loop."""
@@ -95,13 +126,22 @@ class Ranges:
 
 
 def brush_of(volume: Volume) -> tuple[float, float, float]:
-    """Return the diameter of a brush for a volume, the step of its slider and the largest one, in mm."""
+    """Return the diameter of a brush for a volume, the step of its slider and the largest one.
+
+    They are in the unit of ``unit_of``.
+    """
     _, rows, columns = volume.geometry.shape
     _, down, across = volume.geometry.spacing
     side = max(rows * down, columns * across)
     size = float(f"{side * BRUSH_SHARE:.1g}")
     step = min(BRUSH_STEP_MM, 10 ** math.floor(math.log10(size)) / 10)
     return size, step, float(f"{side / 2:.2g}")
+
+
+def unit_of(volume: Volume) -> str:
+    """Return the unit of sizes on a volume: ``mm``, or ``px`` where its pixels are not calibrated."""
+    known = volume.spatial or (volume.plan is not None and volume.plan.lead.spacing is not None)
+    return "mm" if known else "px"
 
 
 def ends_of(volume: Volume) -> tuple[float, float]:

@@ -39,6 +39,8 @@ class SegmentsState:
     busy : what is being computed; empty where nothing is.
     coded : the structure that the active segment is coded as; empty where its name has no codes.
     histogram : of the shown volume's values, from the least to the greatest, as the path of an SVG.
+    grey : the shown images have values, which some tools work with; colours are none.
+    unit : of sizes on the shown images: ``mm``, or ``px`` where their pixels are not calibrated.
     """
 
     drawings: list[SegmentationRow] = field(default_factory=list)
@@ -50,3 +52,5 @@ class SegmentsState:
     busy: str = ""
     coded: str = ""
     histogram: str = ""
+    grey: bool = True
+    unit: str = "mm"

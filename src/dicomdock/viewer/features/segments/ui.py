@@ -82,7 +82,12 @@ def segments_panel(
                 prompts(server)
                 html.H3("Computed")
                 with html.Div(classes="row"):
-                    button("Grow from seeds", control.grow_from_seeds, disabled=BUSY, testid="grow")
+                    button(
+                        "Grow from seeds",
+                        control.grow_from_seeds,
+                        disabled=f"{BUSY} || !{SEGMENTS.grey}",
+                        testid="grow",
+                    )
                     button("Fill between slices", control.fill_between, disabled=BUSY, testid="fill")
                 with html.Label():
                     button("Margin", control.apply_margin, disabled=BUSY, testid="margin")
@@ -92,9 +97,10 @@ def segments_panel(
                             f':value="{SEGMENTS.margin_mm}"',
                             'step="0.5"',
                             f'@change="{SEGMENTS.margin_mm} = Number($event.target.value)"',
-                            'aria-label="Margin in millimetres"',
+                            f""":aria-label="'Margin in ' + ({SEGMENTS.unit} === 'mm'"""
+                            """ ? 'millimetres' : 'pixels')\"""",
                         ],
                     )
-                    html.Span("mm")
+                    html.Span(shown(SEGMENTS.unit))
                 more(server)
     return editor

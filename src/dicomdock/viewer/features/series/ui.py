@@ -8,16 +8,19 @@ from typing import Any
 from trame.widgets import html
 
 from dicomdock.viewer.features.key_images.state import KeyImagesState
-from dicomdock.viewer.features.layout.layouts import AXIAL
 from dicomdock.viewer.features.objects.state import ObjectsState
 from dicomdock.viewer.features.presentation.state import PresentationPageState
 from dicomdock.viewer.features.series.state import SeriesState
-from dicomdock.viewer.features.views.state import CineState, SliceViewState
+from dicomdock.viewer.features.views.state import CineState, ViewsState
 from dicomdock.viewer.page_state import names_of
 from dicomdock.viewer.shell.widgets import icon, panel, shown
 
 SERIES, OBJECTS, CINE = names_of(SeriesState), names_of(ObjectsState), names_of(CineState)
-KEYS, PRESENTATION = names_of(KeyImagesState), names_of(PresentationPageState)
+KEYS, PRESENTATION, VIEWS = (
+    names_of(KeyImagesState),
+    names_of(PresentationPageState),
+    names_of(ViewsState),
+)
 
 
 def series_item(rows: str, chosen: object, click: Any, hint: str) -> None:
@@ -81,7 +84,7 @@ def series_panel(server: Any, priors: Callable[[Any], None], volumes: Callable[[
             ):
                 html.Option("{{ name }}", v_for=f"(name, i) in {SERIES.volumes}", key="i", value=("i",))
             volumes(server)
-        with html.Div(v_show=f"{names_of(SliceViewState, AXIAL).count} > 1"):
+        with html.Div(v_show=VIEWS.playable):
             html.H3("Playing")
             with html.Label():
                 html.Input(
@@ -96,6 +99,7 @@ def series_panel(server: Any, priors: Callable[[Any], None], volumes: Callable[[
                     ],
                 )
                 html.Span("images a second (Space plays)")
+            html.P(shown(CINE.rate_words), raw_attrs=['data-testid="rate-words"'])
         html.P(shown(SERIES.arrival_words), v_show=SERIES.arrival_words, raw_attrs=['role="status"'])
         html.P("{{ remark }}", v_for=f"(remark, i) in {SERIES.remarks}", key="i")
 

@@ -10,7 +10,7 @@ from dicomdock.api.instances import headers_of, paths_of
 from dicomdock.api.statistics import Statistics, measure_over, report_of
 from dicomdock.archive import Archive
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import DicomdockError
+from dicomdock.errors import DicomdockError, GeometryError
 from dicomdock.imaging.measurements import unit_text
 from dicomdock.imaging.mesh import meshes_of
 from dicomdock.imaging.numbers import cell_text
@@ -36,6 +36,15 @@ SHOWN = (
     ("diameter_mm", "Longest mm"),
     ("surface_mm2", "Surface mm²"),
 )
+ON_IMAGES = (
+    ("label", "Segment"),
+    ("image", "Image"),
+    ("area_mm2", "Area mm²"),
+    ("slice_diameter_mm", "Longest mm"),
+    ("voxels", "Area px²"),
+    *(one for one in SHOWN if one[1] in ("Mean", "SD", "Min", "Median", "Max")),
+)
+"""On images without a position in the patient, a row for each image."""
 UPTAKE = (
     ("suv_peak", "SUVpeak"),
     ("metabolic_volume_ml", "MTV ml"),
@@ -93,7 +102,7 @@ class StatisticsLogic:
             with self.state as data:
                 data.statistics_busy = False
         if self.segments.current is current:
-            self._show(found)
+            self._show(found, spatial=current.base.spatial)
 
     def save(self, kind: str) -> None:
         """Offer the table, with all of its numbers, as a file: ``csv`` or ``parquet``."""
@@ -142,8 +151,12 @@ class StatisticsLogic:
             data.meshing = True
         value = current.read()
         try:
+            value.require_spatial()
             meshes = await asyncio.to_thread(lambda: list(meshes_of(value)))
             name, content = await asyncio.to_thread(mesh_archive, meshes, form)
+        except GeometryError as error:
+            self.notifications.info(error.reason)
+            return
         finally:
             with self.state:
                 data.meshing = False
@@ -160,13 +173,16 @@ class StatisticsLogic:
         self.saving.store([report_of(found, dataset, headers, creator=self.saving.person)])
 
     def _measure(self, value: Segmentation, scanned: Volume, series: Resource) -> Statistics:
-        headers = headers_of(paths_of(self._archive, series)) if scanned.modality == "PT" else ()
+        stated = scanned.modality == "PT" or not scanned.spatial
+        headers = headers_of(paths_of(self._archive, series)) if stated else ()
         return measure_over(value.onto(scanned.geometry), scanned, series, headers, self.series.suv_type())
 
-    def _show(self, found: Statistics) -> None:
+    def _show(self, found: Statistics, *, spatial: bool) -> None:
         self._found, rows = found, found.rows()
         uptake = any(row["suv_peak"] is not None for row in rows)
-        columns = (*SHOWN, *(UPTAKE if uptake else ()))
+        columns = [*SHOWN, *(UPTAKE if uptake else ())]
+        if not spatial:  # what no image has: millimetres without calibration, values of colours
+            columns = [one for one in ON_IMAGES if any(row[one[0]] is not None for row in rows)]
         units = {unit_text(one.unit) for one in found.segments} - {""}
         unit = f" ({', '.join(sorted(units))})" if units else ""
         with self.state as data:

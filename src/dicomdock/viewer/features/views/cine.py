@@ -47,12 +47,22 @@ class Cine:
         with self.state as data:
             data.playing = False
             data.play_rate = self._stated_rate(AXIAL) or USUAL_RATE
+            data.rate_words = self._rate_words()
+
+    def _rate_words(self) -> str:
+        """Say by which attribute the first view's images are played, or that they state no rate."""
+        shown = self.views.shown(AXIAL)
+        plan = shown.volume.plan if shown is not None else None
+        if plan is None or plan.frame_time is None:
+            return f"The images state no rate; {USUAL_RATE} is the usual one."
+        stated, played = 1000 / plan.frame_time, self._stated_rate(AXIAL)
+        other = "" if round(stated) == played else f", of which {played} are played"
+        return f"{plan.lead.frame_time_by} states {stated:.3g} a second{other}."
 
     def _stated_rate(self, tag: str) -> int | None:
         """Return the images a second that a view's images state; None where they state none."""
         shown = self.views.shown(tag)
-        planes = shown.volume.plan.planes if shown is not None and shown.volume.plan is not None else ()
-        time = planes[0].frame_time if planes and planes[0] is not None else None
+        time = shown.volume.plan.frame_time if shown is not None and shown.volume.plan is not None else None
         return round(min(max(1000 / time, RATES[0]), RATES[1])) if time else None
 
     def _changed(self, playing: bool) -> None:
@@ -60,7 +70,7 @@ class Cine:
             for task in self._tasks.values():
                 task.cancel()
             self._tasks.clear()
-        elif not self.views.can_scroll():
+        elif not self.views.state.data.playable:
             with self.state as data:
                 data.playing = False
         elif not self._tasks:

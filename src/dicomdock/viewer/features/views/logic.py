@@ -131,11 +131,6 @@ class Views:
         """Return the slice views that exist."""
         return list(self.app.view_manager.get_slice_views())
 
-    def can_scroll(self) -> bool:
-        """Return whether a view that is seen has more than one slice."""
-        slices = self.slices()
-        return any(self._places.place(view)[1] > 1 for view in self.visible() if view in slices)
-
     def visible(self) -> list[Any]:
         """Return the views that the layout shows."""
         manager = self.app.view_manager
@@ -351,6 +346,11 @@ class Views:
     def _update_text(self, view: Any) -> None:
         self._text.update(view)
         self._values.update(view)
+        pages, seen = self._text.pages, self.app.view_manager.get_current_view_ids()
+        playable = any(tag in pages and pages[tag].data.count > 1 for tag in seen)
+        if self.state.data.playable != playable:
+            with self.state as data:
+                data.playable = playable
 
     def _moved(self, view: Any) -> None:
         self._update_text(view)

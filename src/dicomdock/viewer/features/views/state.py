@@ -25,6 +25,7 @@ class ViewsState:
         ``scroll``.
     lines : each slice view shows where the others cut it.
     handles : these lines have handles, by which the planes of the others are moved and turned.
+    playable : a slice view that is seen has more than one slice.
     """
 
     layout: str = FOUR_VIEWS
@@ -38,6 +39,7 @@ class ViewsState:
     left: str = "window"
     lines: bool = False
     handles: bool = False
+    playable: bool = False
 
 
 @dataclass
@@ -80,7 +82,9 @@ class CineState:
     ----------
     playing : they are played.
     play_rate : slices a second.
+    rate_words : by what that rate was chosen, as a sentence.
     """
 
     playing: bool = False
     play_rate: float = USUAL_RATE
+    rate_words: str = ""
