@@ -221,7 +221,7 @@ def test_segments_on_projections_have_areas_and_a_planar_report(archive, tmp_pat
     for group, row in zip(groups, (nodule, clip), strict=True):
         segment = group.referenced_segmentation_frame
         assert segment.referenced_sop_instance_uid == drawn.instance
-        assert segment.referenced_segment_numbers == [row["segment"]]
+        assert segment.referenced_frame_numbers == [row["segment"]]
         stated = {one.name.meaning: one.value for one in group.get_measurements() if one.derivation is None}
         area, longest = row["area_mm2"], row["slice_diameter_mm"]
         assert stated == {"Area": pytest.approx(area), "Long Axis": pytest.approx(longest)}

@@ -170,7 +170,8 @@ class Measurement:
     evaluations : what was judged of it.
     image : SOP Instance UID and 1-based frame of the image it was made on; None if not stated.
     flat : points are column and row of ``image``, from 0, and 0, because it has no position in the patient.
-    segment : SOP Instance UID of a segmentation and the segment's number; None for none.
+    segment : SOP Instance UID of a segmentation and the segment's number, 0 where ``segment_frame`` alone was
+        stated; None for none.
     segment_frame : the frame of the segmentation that was measured; None for the whole segment.
     tracking_uid : identifies the same measurement in later versions; made when written if empty.
     """

@@ -44,6 +44,7 @@ _TRACKING = Code("112039", "DCM", "Tracking Identifier")
 _TRACKING_UID = Code("112040", "DCM", "Tracking Unique Identifier")
 _FINDING = Code("121071", "DCM", "Finding")
 _SITE = Code("363698007", "SCT", "Finding Site")
+_SEGMENTATION_FRAME = Code("121214", "DCM", "Referenced Segmentation Frame")
 _DERIVATION = Code("121401", "DCM", "Derivation")
 _FORMS: dict[str, Form] = {
     "POINT": "POINT",
@@ -219,9 +220,10 @@ class _Reader:
             reference = first(item, "ReferencedSOPSequence")
             segment = integer(reference, "ReferencedSegmentNumber")
             image = _image(item)
-            if segment is not None and image is not None:
-                frame = integer(reference, "ReferencedFrameNumber")
-                return replace(found, segment=(image[0], segment), segment_frame=frame)
+            on_frame = code_of(item, "ConceptNameCodeSequence") == _SEGMENTATION_FRAME
+            if image is not None and (segment is not None or on_frame):
+                frame = integer(reference, "ReferencedFrameNumber") if on_frame else None
+                return replace(found, segment=(image[0], segment or 0), segment_frame=frame)
             return replace(found, image=found.image or image)
         return found
 

@@ -240,15 +240,18 @@ def _on_segment(
     uid, number = measurement.segment
     header = named[measurement.image[0]]
     frames = [measurement.image[1]] if "NumberOfFrames" in header else None
+    drawn = hd.sr.ReferencedSegmentationFrame(
+        named[uid].SOPClassUID,
+        uid,
+        measurement.segment_frame,
+        max(number, 1),
+        hd.sr.SourceImageForSegmentation(header.SOPClassUID, header.SOPInstanceUID, frames),
+    )
+    # A frame is of one segment; its number must not stand beside that of the frame (PS3.3 §C.18.4).
+    del drawn[0].ReferencedSOPSequence[0].ReferencedSegmentNumber
     return hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=tracking,
-        referenced_segment=hd.sr.ReferencedSegmentationFrame(
-            named[uid].SOPClassUID,
-            uid,
-            measurement.segment_frame,
-            number,
-            hd.sr.SourceImageForSegmentation(header.SOPClassUID, header.SOPInstanceUID, frames),
-        ),
+        referenced_segment=drawn,
         finding_type=measurement.finding,
         finding_sites=sites,
         qualitative_evaluations=judged,

@@ -143,10 +143,11 @@ def masking(server: Any, editor: Any) -> None:
             area.overwrite_mode,
             _options((one, _title(one)) for one in SegmentationOverwriteMode),
         )
-        checkbox(mask.is_enabled, "Only values in a range")
-        with html.Div(v_if=mask.is_enabled):
-            value_range("Only values", "only", mask.threshold_slider)
-            checkbox(mask.is_visible, "Show that range")
+        with html.Div(v_if=SEGMENTS.grey):
+            checkbox(mask.is_enabled, "Only values in a range")
+            with html.Div(v_if=mask.is_enabled):
+                value_range("Only values", "only", mask.threshold_slider)
+                checkbox(mask.is_visible, "Show that range")
 
 
 def display(editor: Any) -> None:

@@ -56,6 +56,7 @@ class Ranges:
         )
         self._brush_states = brushes
         self._scissors = TypedState(server.state, ScissorsEffectState).data
+        self._value_mask = TypedState(server.state, VolumeIntensityRangeMaskState).data
         self._chosen: list[tuple[Any, str, Any]] = []  # for volumes, while a stack of images is shown
         for one in brushes:
             one.brush_diameter_mode = BrushDiameterMode.Absolute
@@ -95,7 +96,9 @@ class Ranges:
                 brush.min_value, brush.max_value, brush.step = step, most, step
                 if brush.value == self._brush_mm[at]:
                     brush.value = self._brush_mm[at] = size
-        if shown.grey:
+        if not shown.grey:
+            self._value_mask.is_enabled = False  # colours have no values to mask by
+        else:
             asyncio.get_running_loop().create_task(self._count(shown, whole=whole))
 
     def _keep_to_one_image(self, alone: bool) -> None:
