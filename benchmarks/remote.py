@@ -10,9 +10,9 @@ from tests.dock.running import running
 from tests.dock.using import open_at, rows
 from tests.viewer.conftest import Screen
 
+from benchmarks.goals import goals_table
 from benchmarks.line import line
 from benchmarks.place import Place
-from benchmarks.rounds import goals_table
 from benchmarks.viewer import ENVIRONMENT, PATIENCE, until_warm
 from dicomdock.archive import Archive
 from dicomdock.sources import Part

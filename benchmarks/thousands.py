@@ -14,8 +14,8 @@ from tests.builders import Made, changed, ct_series
 from tests.dock.running import RunningDock, running
 from tests.dock.using import keep, open_at, rows
 
+from benchmarks.goals import goals_table
 from benchmarks.place import Place
-from benchmarks.rounds import goals_table
 from benchmarks.viewer import (
     ENVIRONMENT,
     IMAGE,

@@ -6,25 +6,25 @@ import time
 from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
+from tests import chromium
 from tests.builders import ct_series
-from tests.conftest import CHROMIUM
 from tests.dock.running import running
 from tests.dock.using import keep, open_at, rows
 
+from benchmarks.goals import goals_table
 from benchmarks.place import Place
-from benchmarks.rounds import goals_table
 from benchmarks.viewer import ENVIRONMENT, IMAGE, PATIENCE, memory_of, until_warm, viewers_of
 
 STUDIES = 10
 SLICES, SIDE = 60, 512  # 31 MB a study
-LOOK = 4.0  # seconds that one looks at each study
+LOOK = 1.5  # seconds that one looks at each study
 SLOWER, RESIDENT = 1.5, 1500.0  # the goals: times the first one's, MB
 
 
 def section(here: Place) -> str:
     """Measure, and return the table."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = chromium.start(playwright.chromium)
         measured = one_after_another(here.empty("viewers"), browser)
         browser.close()
     return goals_table(
