@@ -52,6 +52,7 @@ def section(here: Place) -> str:
             playwright.chromium, f"--proxy-server={proxy}", "--proxy-bypass-list=<-loopback>"
         )
         page = browser.new_context(viewport={"width": 560, "height": 630}).new_page()
+        page.set_default_timeout(PATIENCE)
         open_at(page, dock)
         rows(page).first.click()  # who walks the list is about to open something
         until_warm(page, dock)

@@ -294,7 +294,7 @@ def note_goals(title: str, found: Mapping[str, Mapping[str, Measured]]) -> None:
 
 
 def section(here: Place) -> str:
-    """Put all loads on the origin server, as one process and as two, and on Orthanc; stores on one that syncs too."""
+    """Put all loads on one and two processes of the server, and on Orthanc; stores also on one that syncs."""
     brief = here.effort.rounds == 1
     held = studies()
     with ExitStack() as stack:

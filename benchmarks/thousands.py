@@ -49,6 +49,7 @@ def section(here: Place) -> str:
         keep(dock.settings, home / "made", ct_series(2))
         browser = chromium.start(playwright.chromium)
         page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
+        page.set_default_timeout(PATIENCE)
         open_at(page, dock)
         rows(page).first.click()  # who walks the list is about to open something
         until_warm(page, dock)

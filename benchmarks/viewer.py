@@ -193,6 +193,7 @@ def warm(here: Place, browser: Browser, name: str) -> Iterator[tuple[RunningDock
         keep(dock.settings, home.parent / "made", ct_series(2))
         context = browser.new_context(viewport={"width": 1280, "height": 800})
         page = context.new_page()
+        page.set_default_timeout(PATIENCE)
         open_at(page, dock)
         rows(page).first.click()  # who walks the list is about to open something
         until_warm(page, dock)

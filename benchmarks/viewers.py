@@ -49,6 +49,7 @@ def one_after_another(home: Path, browser: Browser) -> dict[str, tuple[list[floa
             studies.append(str(made[0].dataset.StudyInstanceUID))
         context = browser.new_context(viewport={"width": 1280, "height": 800})
         page = context.new_page()
+        page.set_default_timeout(PATIENCE)
         open_at(page, dock)
         rows(page).first.click()
         until_warm(page, dock)
