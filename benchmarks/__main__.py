@@ -1,8 +1,8 @@
 """Run all benchmarks, or those named, and write docs/benchmarks.md: ``python -m benchmarks [NAME ...]``.
 
 ``--smoke`` runs what needs neither a browser nor long, once and on little data: it fails where something does
-not run, and says nothing of times. ``--large`` runs what needs an archive of a million instances, and prints
-its tables: what is measured there stands in the document with its date.
+not run, and says nothing of times. ``--apart`` runs what takes long, an archive of a million instances among
+it, and prints its tables: what is measured there stands in the document with its date.
 """
 
 from __future__ import annotations
@@ -39,12 +39,9 @@ from benchmarks.goals import summary
 from benchmarks.place import Place, place
 from benchmarks.rounds import FULL, SMOKE, STEADY
 
-NAMES = (
-    *("pull", "push", "local", "serving", "click", "segments"),
-    *("pages", "viewer", "viewers", "thousands", "remote", "annotating"),
-)
+NAMES = ("pull", "push", "local", "serving", "click", "pages", "viewer", "viewers", "thousands", "remote")
 BRIEFLY = ("pull", "push", "local")  # what a smoke run takes by default
-LARGE = ("large", "grows")  # what --large runs
+APART = ("large", "grows", "segments", "annotating")  # what --apart runs
 MARK = "<!-- made by `make bench` from here on -->"
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 
@@ -110,11 +107,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(NAMES)}; all by default")
     parser.add_argument("--smoke", action="store_true", help="see that they run; measures nothing")
-    parser.add_argument("--large", action="store_true", help="an archive of a million instances, and printed")
+    parser.add_argument("--apart", action="store_true", help=f"{', '.join(APART)}: printed alone")
     arguments = parser.parse_args()
-    usual = BRIEFLY if arguments.smoke else LARGE if arguments.large else NAMES
+    usual = BRIEFLY if arguments.smoke else APART if arguments.apart else NAMES
     wanted = set(arguments.names or usual)
-    if unknown := wanted.difference(NAMES, LARGE):
+    if unknown := wanted.difference(NAMES, APART):
         parser.error(f"There is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}.")
     loaded, began = load(), time.monotonic()
     sys.stderr.write(f"{loaded}\n\n")

@@ -19,7 +19,7 @@ from benchmarks import large
 from benchmarks.goals import goals_table
 from benchmarks.place import Place
 
-ROUNDS = 7
+ROUNDS = 4
 USABLE, FIRST_PAGE, TYPING, THUMBNAILS, MEMORY = 1.5, 0.3, 0.15, 2.0, 150.0  # seconds; MB
 SERIES_WITH_PICTURES = 40
 AT_ONCE = 4  # series that are downloaded while somebody types

@@ -1,4 +1,4 @@
-"""Pull beside curl, dicomweb-client and dicomtrolley: warm, as a process, a study, many studies, at 40 ms."""
+"""Pull beside curl and dicomweb-client: warm, as a process, a study, many studies, at 40 ms."""
 
 from __future__ import annotations
 
@@ -116,10 +116,10 @@ def as_process(place: Place, series: Series) -> str:
             CURL: lambda: process(place.curl(resource)),
             OURS: lambda: process([*_dicomdock(home), "pull", str(resource), "--json"]),
             PEER: lambda: process([*peer, "dicomweb_client_pull", *arguments]),
-            "dicomtrolley": lambda: process([*peer, "dicomtrolley_pull", *arguments]),
         },
         effort=place.effort,
         before=before,
+        warm=False,
     )
     return table(f"Pull as a process: {series.name}", runs, [Goal(OURS, PEER, 1.8, at_least=True)])
 
@@ -162,9 +162,8 @@ def study(place: Place) -> str:
 def far(place: Place, series: Series) -> str:
     """Pull warm with a round trip of 40 ms."""
     with delayed(place.orthanc.port, 40) as port:
-        return warm(
-            place, series, port=port, title="Pull, warm, 40 ms round trip", limits=(1.15, 1.25), faster=1.0
-        )
+        title = "Pull, warm, 40 ms round trip"
+        return warm(place, series, port=port, title=title, limits=(1.15, 1.25), faster=1.0)
 
 
 def many(place: Place) -> str:

@@ -63,6 +63,7 @@ def one_series(place: Place, series: Series, *, title: str, port: int | None = N
         {CURL: lambda: process(curl), OURS: ours, f"{PEER} (process)": lambda: process([*peer, folder])},
         effort=place.effort,
         before=lambda: _delete(place, series),
+        warm=False,
     )
     return table(f"{title}: {series.name}", runs, [Goal(OURS, CURL, 0.85)])
 

@@ -32,7 +32,7 @@ from dicomdock.launch.trust import TrustStore
 from dicomdock.transfer.pull import pull
 from dicomdock.transfer.watch import consume
 
-MOST = 4  # times that the series is opened
+MOST = 3  # times that the series is opened
 STEPS = 20
 STROKES = 3
 STROKE_SECONDS = 2.5
