@@ -65,8 +65,10 @@ def summary() -> str:
         verdict += f" ({reasons.index(reason) + 1})" if reason else ""
         lines.append(f"| {what} | {one.goal} | {one.measured} | {one.spread} | {verdict} |")
     count = sum(one.reached for one in outcomes)
-    lines += ["", f"{count} of {len(outcomes)} goals were reached. Why the others were not, by profile:", ""]
-    lines += [f"{number}. {reason}" for number, reason in enumerate(reasons, 1)]
+    lines += ["", f"{count} of {len(outcomes)} goals were reached."]
+    if reasons:
+        lines += ["", "Why the others were not, by profile:", ""]
+        lines += [f"{number}. {reason}" for number, reason in enumerate(reasons, 1)]
     return "\n".join([*lines, ""])
 
 
