@@ -54,7 +54,7 @@ def parts(here: Place) -> dict[str, list[Callable[[], str]]]:
     return {
         "pull": [
             *(partial(warm, here, one) for one in ends),
-            *(partial(pull.as_process, here, one) for one in ends),
+            partial(pull.as_process, here, ct),
             partial(pull.study, here),
             partial(pull.many, here),
             *(partial(pull.far, here, one) for one in ends),

@@ -19,7 +19,7 @@ from dicomdock.sources import Part
 
 STUDIES = 10
 SLICES, SIDE = 60, 512  # 31 MB a study
-LOOK = 0.5  # seconds that one looks at each study
+LOOK = 4.0  # seconds that one looks at each study, while the viewer of the next one starts
 SLOWER, RESIDENT = 1.5, 1500.0  # the goals: times the first one's, MB
 
 
