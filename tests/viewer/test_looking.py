@@ -139,6 +139,16 @@ def as_numpy_draws_it(screen: Screen) -> None:
     )
 
 
+def test_messages_of_the_viewer_are_memory_of_the_page(screen: Screen) -> None:
+    """As Blobs, which trame asks for, they take the browser twice the processor time for a step of a slice."""
+    read = """() => {
+        const socket = new WebSocket(location.origin.replace("http", "ws") + "/none");
+        socket.binaryType = "blob";
+        return socket.binaryType;
+    }"""
+    assert screen.page.evaluate(read) == "arraybuffer"
+
+
 def test_the_viewer_answers_after_what_was_changed_before(screen: Screen) -> None:
     """An answer that overtook the state let tests look at what was shown before."""
     late = screen.page.evaluate(
