@@ -296,6 +296,26 @@ def test_they_come_back_with_their_series(opened: Opened, panel: Screen) -> None
     assert [one["words"] for one in panel.state("measurements")] == [one["words"] for one in shown]
 
 
+def test_points_are_placed_by_keys_alone(panel: Screen) -> None:
+    keyboard, (before, _) = panel.page.keyboard, panel.slice()
+    panel.button("distance").focus()
+    keyboard.press("Enter")
+    panel.wait("s.measuring === 'distance'")
+    for _ in range(2):  # the first arrow shows the cross in the middle
+        keyboard.press("ArrowLeft")
+    keyboard.press("Enter")
+    for _ in range(8):
+        keyboard.press("Shift+ArrowRight")
+    keyboard.press("Enter")
+    panel.wait("!s.measuring && s.measurements.length === 1 && !s.cross_view")
+    pixel = panel.box()["height"] / SHAPE[1]  # a view of square pixels of 1 mm, fitted by its height
+    (words,) = panel.state("measurements")[0]["words"]
+    assert float(words.split()[1]) == pytest.approx(80 / pixel, rel=0.01)
+    expect(panel.button("distance")).to_be_focused()
+    keyboard.press("ArrowUp")
+    panel.until(lambda: panel.slice()[0] == before + 1)
+
+
 def save_report(opened: Opened, panel: Screen) -> ArchivedInstance:
     """Save what is measured, wait until its report is listed, and return it."""
     before = opened.made_here()
@@ -421,14 +441,17 @@ def test_ultrasound_and_projections_are_measured_by_what_their_headers_state(
                 assert how == f"In mm by ultrasound region {which}"
             (across,) = words("distance", (20, 20), (20, 50))
             assert "do not lie in one calibrated region" in across
+            # It needs the shape of the pixels alone, which both regions share: twice as high as wide.
+            (turn,) = words("angle", (20, 50), (20, 20), (40, 40))
+            assert float(turn.split()[1].rstrip("°")) == pytest.approx(np.degrees(np.arctan(2)), abs=2)
             area, _ = words("ellipse", (10, 2), (30, 22))
             assert float(area.split()[1]) == pytest.approx(628, rel=0.06)
             kept = [one["words"] for one in screen.state("measurements")]
             saved = save_report(shown, screen)
             screen.drop_measurements()
             screen.button(f"report-{saved.resource.series}").click()
-            screen.wait("s.measurements.length === 3")  # the one without a number is in no report
-            assert [one["words"] for one in screen.state("measurements")] == [kept[0], kept[1], kept[3]]
+            screen.wait("s.measurements.length === 4")  # the one without a number is in no report
+            assert [one["words"] for one in screen.state("measurements")] == [*kept[:2], *kept[3:]]
             screen.show(str(ray.SeriesInstanceUID))
             screen.tool("measure")
             length, how = words("distance", (20, 5), (20, 45))

@@ -225,7 +225,7 @@ class SegmentEditor(SegmentEditorLogic):
 class _RemoteView:
     layout: ViewLayout
     view: Any
-    adapter: RcaViewAdapter
+    adapter: _Area
     scheduler: FrameScheduler
 
 
@@ -399,6 +399,10 @@ class RemoteViewFactory(IViewFactory):
         if tag in self._views and (streamer := self._views[tag].adapter.streamer) is not None:
             streamer.publish(topic, message)
 
+    def area(self, tag: str) -> _Area | None:
+        """Return what takes the mouse in one of the views; None where it is not of this factory."""
+        return self._views[tag].adapter if tag in self._views else None
+
     def _get_slicer_view(self, view: _RemoteView) -> Any:
         return view.view
 
@@ -458,6 +462,9 @@ class RemoteViewFactory(IViewFactory):
             self._overlay(self._server, tag, view)
 
 
+_NO_KEYS = dict.fromkeys(("shiftKey", "altKey", "ctrlKey", "metaKey"), 0)
+
+
 class RemoteViews:
     """The views of the page.
 
@@ -499,6 +506,22 @@ class RemoteViews:
         """Call a function with the view that is clicked, instead of what clicks do; None for as usual."""
         for factory in self._factories:
             factory.drag.clicked = clicked
+
+    def size(self, tag: str) -> tuple[int, int]:
+        """Return how wide and high a view is, in pixels of the page."""
+        width, height = self._area(tag).image_size
+        scale = self._area(tag).scale_factor
+        return round(width / scale), round(height / scale)
+
+    def mouse(self, tag: str, at: tuple[float, float], *kinds: str) -> None:
+        """Let a view take something for what the mouse did, in pixels of the page from its lower left."""
+        width, height = self.size(tag)
+        for kind in kinds:
+            event = {"type": kind, "x": round(at[0]), "y": round(at[1]), "w": width, "h": height, **_NO_KEYS}
+            self._area(tag).on_interaction("keys", event)
+
+    def _area(self, tag: str) -> _Area:
+        return next(found for factory in self._factories if (found := factory.area(tag)) is not None)
 
     def show_value(self, tag: str, text: str) -> None:
         """Show the values under the mouse in a view."""

@@ -94,6 +94,9 @@ KINDS = {
 }
 """By the names under which the page and what is autosaved have them."""
 
+ANGLES = ("angle", "cobb")
+"""Kinds whose numbers need the shape of the pixels alone."""
+
 
 def picture_text(one: Measurement) -> str:
     """Return what stands beside a measurement in the picture: its name and its first numbers.

@@ -110,6 +110,7 @@ class MeasuringLogic:
         if drawn is None:
             return
         self.series.views.mouse.drag_places("")
+        self.series.views.cross.hide()
         self.series.views.mouse.interaction("window")
         with self.state as data:
             data.measuring = ""

@@ -93,7 +93,7 @@ def window_panel(server: Any) -> None:
             button(
                 "Reset all",
                 control.reset,
-                title="Window, zoom and planes as they were opened (Shift+R)",
+                title="Window, zoom and planes as they were opened",
                 testid="reset",
             )
         with html.Div(v_show=OVERLAYS.has_overlays):
