@@ -66,7 +66,7 @@ class Drawn:
         self._display(node, numbers=True, named=not self.nodes and parts[0][0] != POINTS)
         node.SetControlPointLabelFormat("")  # ``write`` has the words
         _show(node, self.shown)
-        if parts[0][0] in (CURVE, OPEN_CURVE):
+        if parts[0][0] in (CURVE, OPEN_CURVE) and not KINDS[self.kind].smooth:
             node.SetCurveTypeToLinear()
         self.nodes.append(node)
         for event in (_MARKUPS.PointModifiedEvent, _MARKUPS.PointPositionDefinedEvent):
@@ -122,6 +122,15 @@ class Drawn:
     def points(self) -> list[Any]:
         """Return the points that are placed, in RAS."""
         return [point for node in self.nodes for point in _points(node)]
+
+    def line(self) -> list[Any]:
+        """Return what is measured, in RAS: the points, or those of the smooth curve through them."""
+        curve = self.nodes[0].GetCurvePointsWorld() if KINDS[self.kind].smooth else None
+        if curve is None:
+            return self.points()
+        points = [np.array(curve.GetPoint(at)) for at in range(curve.GetNumberOfPoints())]
+        closed = len(points) > 1 and np.allclose(points[0], points[-1])
+        return points[:-1] if closed else points
 
     @property
     def part_complete(self) -> bool:

@@ -104,7 +104,7 @@ class Numbers:
             Its points have no numbers.
         """
         volume = self._series.volume
-        points = [point * LPS for point in drawn.points()]
+        points = [point * LPS for point in drawn.line()]
         image = self._image(points)
         if volume.spatial:
             return measured(drawn.kind, drawn.name, points, volume, image), ""
