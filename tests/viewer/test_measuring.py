@@ -20,7 +20,7 @@ from dicomdock.archive import ArchivedInstance
 from dicomdock.dicom.resource import Resource
 from dicomdock.imaging.geometry import split_series
 from dicomdock.imaging.measurements import Report, distance, read_report, report_to_dicom
-from dicomdock.viewer.autosave import UnsavedWork
+from dicomdock.viewer.autosave import PlacedMeasurement, UnsavedWork
 from tests.builders import Made, encode
 from tests.imaging.scans import headers, scan
 from tests.imaging.test_measurements import JUDGED, LIVER, MASS, region_of
@@ -368,11 +368,45 @@ def test_a_report_does_not_take_the_place_of_what_is_not_saved(opened: Opened, p
     panel.wait("s.measurements.length === 1 && s.measurements[0].name.startsWith('Distance')")
 
 
+def drag_text(screen: Screen, end: Point, to: Point) -> None:
+    """Drag the text at the last point of a measurement to another voxel."""
+    for (row, column), button in ((end, screen.page.mouse.down), (to, screen.page.mouse.up)):
+        x, y = at(screen, row, column)
+        screen.page.mouse.move(x + 20, y - 8, steps=3)
+        button()
+    screen.handled()
+
+
+def is_written(screen: Screen, row: int, column: int) -> bool:
+    """Return whether a text begins at a voxel."""
+    x, y = (
+        round(one - edge) for one, edge in zip(at(screen, row, column), screen.box().values(), strict=False)
+    )
+    red, green, blue = screen.pixels()[y - 16 : y, x + 6 : x + 60].astype(int).transpose(2, 0, 1)
+    return int(((red > 190) & (green > 150) & (blue < 140)).sum()) > 40
+
+
+def test_a_text_is_dragged_from_what_it_covers(panel: Screen) -> None:
+    measure(panel, "distance", [(50, 10), (50, 30)])
+    before = panel.state("window_width"), panel.slice()
+    assert (is_written(panel, 50, 30), is_written(panel, 70, 15)) == (True, False)
+    drag_text(panel, (50, 30), (70, 15))
+    assert (is_written(panel, 50, 30), is_written(panel, 70, 15)) == (False, True)
+    assert before == (panel.state("window_width"), panel.slice())
+    panel.page.keyboard.press("Control+z")
+    panel.until(lambda: is_written(panel, 50, 30) and not is_written(panel, 70, 15))
+    panel.page.keyboard.press("Control+y")
+    panel.until(lambda: is_written(panel, 70, 15))
+    assert len(panel.state("measurements")) == 1
+
+
 def test_they_come_back_after_a_fall(opened: Opened, panel: Screen, browser: Browser) -> None:
     panel.until(lambda: kept_kinds(opened) == [], words="what was removed is still on disk")
     measure(panel, "distance", [(30, 10), (60, 50)])
+    drag_text(panel, (60, 50), (72, 8))
     words = [one["words"] for one in panel.state("measurements")]
     panel.until(lambda: kept_kinds(opened) == ["distance"], words="what was measured is not on disk")
+    panel.until(lambda: kept(opened)[0].text_at, words="where its text was put is not on disk")
     panel.page.goto("about:blank")
     fallen = opened.pid
     opened.fall()
@@ -382,6 +416,7 @@ def test_they_come_back_after_a_fall(opened: Opened, panel: Screen, browser: Bro
         again.wait(f"s.measurements.length === {len(words)}")
         assert [one["words"] for one in again.state("measurements")] == words
         again.button("tool-measure").click()
+        again.until(lambda again=again: is_written(again, 72, 8))
         again.button("save-measurements").click()
         again.note("measurement report")
         again.until(lambda: kept_kinds(opened) == [], words="what is in a report is still on disk")
@@ -389,7 +424,12 @@ def test_they_come_back_after_a_fall(opened: Opened, panel: Screen, browser: Bro
 
 def kept_kinds(opened: Opened) -> list[str]:
     """Read what lies on disk for the series; what an earlier test measured there goes within seconds."""
-    return [one.kind for one in UnsavedWork(opened.settings, opened.study).read_measurements(opened.series)]
+    return [one.kind for one in kept(opened)]
+
+
+def kept(opened: Opened) -> list[PlacedMeasurement]:
+    """Read what is autosaved for the series."""
+    return UnsavedWork(opened.settings, opened.study).read_measurements(opened.series)
 
 
 def show(screen: Screen, series: str) -> None:
