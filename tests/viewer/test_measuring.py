@@ -416,6 +416,7 @@ def test_they_come_back_after_a_fall(opened: Opened, panel: Screen, browser: Bro
         again.wait(f"s.measurements.length === {len(words)}")
         assert [one["words"] for one in again.state("measurements")] == words
         again.button("tool-measure").click()
+        again.button("go-0").click()  # its slice
         again.until(lambda again=again: is_written(again, 72, 8))
         again.button("save-measurements").click()
         again.note("measurement report")

@@ -21,8 +21,6 @@ CENTIMETRES = 3  # Physical Units X and Y Direction
 TWO_DIMENSIONAL = 1  # Region Spatial Format; others have time or speed on an axis
 UNSTATED = 0  # Physical Units X and Y Direction: none, or not applicable
 SAME_SHAPE = 0.01  # relative; how much the ratio of rows to columns may differ between pixels of one shape
-
-
 ASPECT = "PixelAspectRatio"  # height and width of a pixel
 
 Area = tuple[int, int, int, int]

@@ -247,7 +247,7 @@
   window.addEventListener("keydown", (event) => {
     if (event.metaKey || !window.trame?.state) return;
     const name = keyName(event);
-    const { views, placing } = window.trame.state.get("key_actions");
+    const { views, placing } = window.trame.state.get("key_actions") ?? {};
     const action = { ...views, ...(window.trame.state.get("measuring") ? placing : {}) }[name];
     // Who has just typed a name and saves does not mean the browser's own file dialog.
     if (!action || typing(event.target) && action !== "save") return;
