@@ -140,7 +140,7 @@ def as_numpy_draws_it(screen: Screen) -> None:
 
 
 def test_messages_of_the_viewer_are_memory_of_the_page(screen: Screen) -> None:
-    """As Blobs, which trame asks for, they take the browser twice the processor time for a step of a slice."""
+    """As Blobs, which trame asks for, a step of a slice takes the browser twice the processor time."""
     read = """() => {
         const socket = new WebSocket(location.origin.replace("http", "ws") + "/none");
         socket.binaryType = "blob";
