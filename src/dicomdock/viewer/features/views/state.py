@@ -25,6 +25,7 @@ class ViewsState:
         ``scroll``.
     lines : each slice view shows where the others cut it.
     handles : these lines have handles, by which the planes of the others are moved and turned.
+    cross_view : the view with the cross that keys move; empty for none. ``cross_place`` is where, as CSS.
     """
 
     layout: str = FOUR_VIEWS
@@ -38,6 +39,8 @@ class ViewsState:
     left: str = "window"
     lines: bool = False
     handles: bool = False
+    cross_view: str = ""
+    cross_place: str = ""
 
 
 @dataclass
