@@ -5,6 +5,7 @@
 # make fuzz    mutated inputs for everything that reads what came from outside: 100,000 for each of twelve readers
 # make tutorial   the servers of docs/tutorials/large-cohort.md: Orthanc, moto and PostgreSQL, until Ctrl-C
 # make bench   the side-by-side measurements of docs/benchmarks.md
+# make bench-scale   what takes long, an archive of a million instances among it; printed, not written
 # make bench-smoke   do they run? Once, on little data, whatever the times; make test does it too
 # make dist    the wheel, the source archive and the bill of materials, in dist
 # make lock    choose the newest versions of all dependencies anew, in constraints.txt
@@ -25,7 +26,7 @@ TUTORIAL_ARGS ?=
 # Without bytecode of ours every process that a test starts, and every worker, compiles it again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check lint bench bench-smoke fuzz storm tutorial dist lock test-lowest setup clean system-packages
+.PHONY: run test check lint bench bench-scale bench-smoke fuzz storm tutorial dist lock test-lowest setup clean system-packages
 
 run: .venv/.installed
 	$(BIN)/dicomdock run --demo $(RUN_ARGS)
@@ -56,6 +57,9 @@ tutorial: .venv/.developed
 
 bench: .venv/.developed
 	$(BIN)/python -m benchmarks
+
+bench-scale: .venv/.developed
+	$(BIN)/python -m benchmarks --apart
 
 bench-smoke: .venv/.developed
 	$(BIN)/python -m benchmarks --smoke

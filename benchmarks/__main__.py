@@ -1,7 +1,8 @@
 """Run all benchmarks, or those named, and write docs/benchmarks.md: ``python -m benchmarks [NAME ...]``.
 
 ``--smoke`` runs what needs neither a browser nor long, once and on little data: it fails where something does
-not run, and says nothing of times.
+not run, and says nothing of times. ``--apart`` runs what takes long, an archive of a million instances among
+it, and prints its tables: what is measured there stands in the document with its date.
 """
 
 from __future__ import annotations
@@ -26,17 +27,21 @@ from benchmarks import (
     pull,
     push,
     remote,
+    scale,
+    searching,
     segments,
     serving,
     thousands,
     viewer,
     viewers,
 )
+from benchmarks.goals import summary
 from benchmarks.place import Place, place
 from benchmarks.rounds import FULL, SMOKE, STEADY
 
-NAMES = ("pull", "push", "local", "serving", "click", "segments", "pages", "viewer", "remote", "annotating")
+NAMES = ("pull", "push", "local", "serving", "click", "pages", "viewer", "viewers", "thousands", "remote")
 BRIEFLY = ("pull", "push", "local")  # what a smoke run takes by default
+APART = ("large", "grows", "segments", "annotating")  # what --apart runs
 MARK = "<!-- made by `make bench` from here on -->"
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 
@@ -45,11 +50,11 @@ def parts(here: Place) -> dict[str, list[Callable[[], str]]]:
     """Return what each name runs, a table each."""
     ct = here.series[0]
     ends = [ct] if here.series[-1].name.startswith("CT") else [ct, here.series[-1]]
-    limits = {"title": "Pull, warm", "limits": (1.25, 1.5), "faster": 2.3}
+    warm = partial(pull.warm, title="Pull, warm", limits=(1.25, 1.5), faster=2.3)
     return {
         "pull": [
-            *(partial(pull.warm, here, one, **limits) for one in ends),
-            *(partial(pull.as_process, here, one) for one in ends),
+            *(partial(warm, here, one) for one in ends),
+            partial(pull.as_process, here, ct),
             partial(pull.study, here),
             partial(pull.many, here),
             *(partial(pull.far, here, one) for one in ends),
@@ -60,13 +65,13 @@ def parts(here: Place) -> dict[str, list[Callable[[], str]]]:
         "click": [partial(click.section, here.folder)],
         "segments": [partial(segments.section, here.folder)],
         "pages": [partial(pages.section, here)],
-        "viewer": [
-            partial(viewer.section, here),
-            partial(viewers.section, here),
-            partial(thousands.section, here),
-        ],
+        "viewer": [partial(viewer.section, here)],
+        "viewers": [partial(viewers.section, here)],
+        "thousands": [partial(thousands.section, here)],
         "remote": [partial(remote.section, here)],
         "annotating": [partial(annotating.section, here)],
+        "large": [partial(searching.section, here), partial(pages.large_archive, here)],
+        "grows": [partial(scale.section, here)],
     }
 
 
@@ -77,12 +82,14 @@ def sections(here: Place, wanted: set[str]) -> tuple[list[str], list[str]]:
     for name, tables in parts(here).items():
         began = time.monotonic()
         for table in tables if name in wanted else ():
+            since = time.monotonic()
             try:
                 found.append(table())
             except Exception:
                 sys.stderr.write(traceback.format_exc())
                 failed.append(name)
                 found.append(f"### {name}\n\nA part of it **failed** and was not measured.\n")
+            sys.stderr.write(f"That took {time.monotonic() - since:.0f} s.\n\n")
         if name in wanted:
             sys.stderr.write(f"{name}: {time.monotonic() - began:.0f} s.\n\n")
     return found, failed
@@ -100,9 +107,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(NAMES)}; all by default")
     parser.add_argument("--smoke", action="store_true", help="see that they run; measures nothing")
+    parser.add_argument("--apart", action="store_true", help=f"{', '.join(APART)}: printed alone")
     arguments = parser.parse_args()
-    wanted = set(arguments.names) or set(BRIEFLY if arguments.smoke else NAMES)
-    if unknown := wanted.difference(NAMES):
+    usual = BRIEFLY if arguments.smoke else APART if arguments.apart else NAMES
+    wanted = set(arguments.names or usual)
+    if unknown := wanted.difference(NAMES, APART):
         parser.error(f"There is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}.")
     loaded, began = load(), time.monotonic()
     sys.stderr.write(f"{loaded}\n\n")
@@ -112,9 +121,10 @@ def main() -> None:
     ):
         tables, failed = sections(here, wanted)
     minutes = (time.monotonic() - began) / 60
-    sys.stderr.write(f"{minutes:.1f} minutes.\n")
+    goals = summary()
+    sys.stderr.write(f"{goals}\n{minutes:.1f} minutes.\n")
     if not arguments.smoke and wanted == set(NAMES):  # a part is printed, the document states the whole
-        _write(tables, loaded, minutes)
+        _write([goals, *tables], loaded, minutes)
     if failed:
         sys.exit(f"Failed: {', '.join(failed)}.")
 

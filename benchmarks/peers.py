@@ -37,21 +37,6 @@ def dicomweb_client_studies(url: str, folder: str, *studies: str) -> None:
             dcmwrite(Path(folder) / f"{dataset.SOPInstanceUID}.dcm", dataset)
 
 
-def dicomtrolley_pull(url: str, study: str, series: str, folder: str) -> None:
-    """Fetch a series with dicomtrolley into a folder."""
-    import requests
-    from dicomtrolley.core import SeriesReference
-    from dicomtrolley.storage import FlatStorageDir
-    from dicomtrolley.wado_rs import WadoRS
-
-    session = requests.Session()
-    session.auth = LOGIN
-    downloader = WadoRS(session, url)
-    storage = FlatStorageDir(folder)
-    for dataset in downloader.datasets([SeriesReference(series_uid=series, study_uid=study)]):
-        storage.save(dataset)
-
-
 def dicomweb_client_push(url: str, folder: str) -> None:
     """Store a folder with dicomweb-client in one call."""
     import requests

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.uid import generate_uid
-from tests.builders import ct_series
+from tests.builders import Made, ct_series
 from tests.servers import orthanc as orthanc_server
 from tests.servers.orthanc import Orthanc
 
@@ -101,17 +101,38 @@ class Place:
             yield Resource(made[0].study)
 
 
-def _written(folder: Path, number: int, study: str, effort: Effort) -> Series:
-    size = effort.size
-    made = ct_series(effort.slices, rows=size, columns=size, StudyInstanceUID=study)
-    name = f"CT {number}, {effort.slices} slices of {size}x{size}"
+def renewed(made: Sequence[Made], number: int, *uids: str) -> list[bytes]:
+    """Return instances under other UIDs, which takes a hundredth of making them anew.
+
+    Parameters
+    ----------
+    number : below 1,000; the last three digits of each UID become it.
+    uids : of study or series that are renewed too.
+    """
+    return [_renamed(one.data, number, one.instance, *uids) for one in made]
+
+
+def renewed_uid(uid: str, number: int) -> str:
+    """Return what ``renewed`` makes of a UID."""
+    return f"{uid[:-3]}{number:03}"
+
+
+def _renamed(data: bytes, number: int, *uids: str) -> bytes:
+    for uid in uids:
+        data = data.replace(uid.encode(), renewed_uid(uid, number).encode())
+    return data
+
+
+def _written(folder: Path, number: int, made: Sequence[Made], effort: Effort) -> Series:
+    name = f"CT {number}, {effort.slices} slices of {effort.size}x{effort.size}"
+    series = made[0].series
     folder.mkdir()
     files = []
-    for index, instance in enumerate(made):
+    for index, data in enumerate(renewed(made, number, series)):
         file = folder / f"{index:04}.dcm"
-        file.write_bytes(instance.data)
+        file.write_bytes(data)
         files.append(file)
-    return Series(name, Resource(study, made[0].series), tuple(files))
+    return Series(name, Resource(made[0].study, renewed_uid(series, number)), tuple(files))
 
 
 def real_series() -> Series | None:
@@ -132,9 +153,9 @@ def place(folder: Path, effort: Effort = FULL) -> Iterator[Place]:
     (folder / "orthanc").mkdir()
     with orthanc_server.running(folder / "orthanc") as orthanc:
         here = Place(folder, orthanc, effort=effort)
-        study = generate_uid()
+        made = ct_series(effort.slices, rows=effort.size, columns=effort.size)
         for number in range(effort.series):
-            here.series.append(_written(folder / f"ct{number}", number, study, effort))
+            here.series.append(_written(folder / f"ct{number}", number, made, effort))
         if effort == FULL and (real := real_series()) is not None:
             here.series.append(real)
         for one in here.series:

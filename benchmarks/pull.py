@@ -1,12 +1,13 @@
-"""Pull beside curl, dicomweb-client and dicomtrolley: warm, as a process, a study, many studies, at 40 ms."""
+"""Pull beside curl and dicomweb-client: warm, as a process, a study, many studies, at 40 ms."""
 
 from __future__ import annotations
 
 import os
 import sys
 
+from benchmarks.goals import Goal, table
 from benchmarks.place import Place, Series, delayed
-from benchmarks.rounds import Goal, alternate, process, table
+from benchmarks.rounds import alternate, process
 from dicomdock.archive import Archive
 from dicomdock.config.servers import ServerProfile, load_profiles
 from dicomdock.dicom.resource import Resource
@@ -115,10 +116,10 @@ def as_process(place: Place, series: Series) -> str:
             CURL: lambda: process(place.curl(resource)),
             OURS: lambda: process([*_dicomdock(home), "pull", str(resource), "--json"]),
             PEER: lambda: process([*peer, "dicomweb_client_pull", *arguments]),
-            "dicomtrolley": lambda: process([*peer, "dicomtrolley_pull", *arguments]),
         },
         effort=place.effort,
         before=before,
+        warm=False,
     )
     return table(f"Pull as a process: {series.name}", runs, [Goal(OURS, PEER, 1.8, at_least=True)])
 
@@ -127,33 +128,42 @@ def study(place: Place) -> str:
     """Pull a study of six series as a whole process."""
     home = home_of(place, "process")
     resource = Resource(place.series[0].resource.study)
+    of_study = [one for one in place.series if one.resource.study == resource.study]
+    peer = [sys.executable, "-m", "benchmarks.peers", "dicomweb_client_pull", place.orthanc.url]
+    uids = [resource.study, *(str(one.resource.series) for one in of_study)]
 
     def before() -> None:
         place.new_archive("process")
+        place.empty("peer")
 
     runs = alternate(
         {
             CURL: lambda: process(place.curl(resource)),
             SYNCED: lambda: _curl_and_sync(place, resource),
             OURS: lambda: process([*_dicomdock(home), "pull", str(resource), "--json"]),
+            PEER: lambda: process([*peer, *uids, str(place.folder / "peer")]),
         },
         effort=place.effort,
         before=before,
+        warm=False,
     )
-    size = sum(one.bytes for one in place.series if one.resource.study == resource.study) / 1e6
+    size = sum(one.bytes for one in of_study) / 1e6
     return table(
         f"Pull as a process: a study of {place.effort.series} CT series ({size:.0f} MB)",
         runs,
-        [Goal(OURS, SYNCED, 1.4), Goal(OURS, CURL, 1.6, processor=True)],
+        [
+            Goal(OURS, SYNCED, 1.4),
+            Goal(OURS, CURL, 1.6, processor=True),
+            Goal(OURS, PEER, 2.5, at_least=True),
+        ],
     )
 
 
 def far(place: Place, series: Series) -> str:
     """Pull warm with a round trip of 40 ms."""
     with delayed(place.orthanc.port, 40) as port:
-        return warm(
-            place, series, port=port, title="Pull, warm, 40 ms round trip", limits=(1.15, 1.25), faster=1.0
-        )
+        title = "Pull, warm, 40 ms round trip"
+        return warm(place, series, port=port, title=title, limits=(1.15, 1.25), faster=1.0)
 
 
 def many(place: Place) -> str:
@@ -186,8 +196,8 @@ def many(place: Place) -> str:
                 PEER_STUDIES: lambda: process([*peer, str(place.folder / "peer"), *resources]),
             },
             effort=place.effort,
-            rounds=3,
             before=before,
+            warm=False,
         )
     return table(
         f"Pull as a process, 40 ms round trip: {len(studies)} studies of 10 small instances",

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from benchmarks.goals import Goal, table
 from benchmarks.place import Place, Series, delayed
-from benchmarks.rounds import Goal, alternate, process, table
+from benchmarks.rounds import alternate, process
 from dicomdock.dicomweb import Client
 from dicomdock.dicomweb.auth import BasicAuth
 from dicomdock.sources import Part
@@ -22,16 +23,16 @@ CURL, OURS, PEER = "curl, one prebuilt body", "dicomdock", "dicomweb-client stor
 
 def all_sections(place: Place) -> list[Callable[[], str]]:
     """Return the pushes of a CT series of 79 MB, on loopback and at 40 ms."""
-    return [partial(one_series, place, place.series[0], title="Push, warm", rounds=7), partial(far, place)]
+    return [partial(one_series, place, place.series[0], title="Push, warm"), partial(far, place)]
 
 
 def far(place: Place) -> str:
     """Push with a round trip of 40 ms."""
     with delayed(place.orthanc.port, 40) as port:
-        return one_series(place, place.series[0], title="Push, warm, 40 ms round trip", rounds=5, port=port)
+        return one_series(place, place.series[0], title="Push, warm, 40 ms round trip", port=port)
 
 
-def one_series(place: Place, series: Series, *, title: str, rounds: int, port: int | None = None) -> str:
+def one_series(place: Place, series: Series, *, title: str, port: int | None = None) -> str:
     """Send a series that the server does not hold, again and again."""
     profile, settings = place.profile(port), place.settings("warm")
     client = Client(profile, settings=settings, auth=BasicAuth(place.orthanc.user, place.orthanc.password))
@@ -61,8 +62,8 @@ def one_series(place: Place, series: Series, *, title: str, rounds: int, port: i
     runs = alternate(
         {CURL: lambda: process(curl), OURS: ours, f"{PEER} (process)": lambda: process([*peer, folder])},
         effort=place.effort,
-        rounds=rounds,
         before=lambda: _delete(place, series),
+        warm=False,
     )
     return table(f"{title}: {series.name}", runs, [Goal(OURS, CURL, 0.85)])
 

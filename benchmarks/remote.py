@@ -10,9 +10,9 @@ from tests.dock.running import running
 from tests.dock.using import open_at, rows
 from tests.viewer.conftest import Screen
 
+from benchmarks.goals import goals_table
 from benchmarks.line import line
 from benchmarks.place import Place
-from benchmarks.rounds import goals_table
 from benchmarks.viewer import ENVIRONMENT, PATIENCE, until_warm
 from dicomdock.archive import Archive
 from dicomdock.sources import Part
@@ -52,6 +52,7 @@ def section(here: Place) -> str:
             playwright.chromium, f"--proxy-server={proxy}", "--proxy-bypass-list=<-loopback>"
         )
         page = browser.new_context(viewport={"width": 560, "height": 630}).new_page()
+        page.set_default_timeout(PATIENCE)
         open_at(page, dock)
         rows(page).first.click()  # who walks the list is about to open something
         until_warm(page, dock)

@@ -6,7 +6,6 @@ import os
 import resource
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,8 +30,8 @@ class Effort:
     """
 
     rounds: int = 0
-    most: int = 15
-    seconds: float = 12.0
+    most: int = 9
+    seconds: float = 8.0
     series: int = 6
     slices: int = 150
     size: int = 512
@@ -65,17 +64,24 @@ def alternate(
     contenders: Mapping[str, Contender],
     *,
     effort: Effort,
-    rounds: int = 5,
+    rounds: int = 3,
     before: Callable[[], None] | None = None,
+    warm: bool = True,
 ) -> dict[str, Runs]:
-    """Run all contenders in each round, the order turning, after one round that does not count.
+    """Run all contenders in each round, the order turning.
 
     More rounds follow while a ratio to the first is noisy and the effort allows it.
+
+    Parameters
+    ----------
+    rounds : at least.
+    before : called before each contender, and not counted.
+    warm : one round goes before that does not count; not where each takes long.
     """
     runs = {name: Runs() for name in contenders}
     names = list(contenders)
     least, end = effort.rounds or rounds, time.monotonic() + effort.seconds
-    number = -1
+    number = -1 if warm else 0
     while number < least or (number < effort.most and time.monotonic() < end and _is_noisy(runs)):
         number += 1
         turn = number % len(names)
@@ -100,14 +106,15 @@ def _processor() -> float:
     return sum(one.ru_utime + one.ru_stime for one in both)
 
 
-def _ratios(mine: Runs, first: Runs, *, processor: bool = False) -> list[float]:
+def ratios(mine: Runs, first: Runs, *, processor: bool = False) -> list[float]:
+    """Return the times of one contender as parts of another's, round by round."""
     own, others = (one.processor if processor else one.seconds for one in (mine, first))
     return [one / max(other, 1e-3) for one, other in zip(own, others, strict=True)]
 
 
 def _is_noisy(runs: Mapping[str, Runs]) -> bool:
     first, *others = runs.values()
-    return any(spread(_ratios(one, first)) > STEADY for one in others)
+    return any(spread(ratios(one, first)) > STEADY for one in others)
 
 
 def spread(values: Sequence[float]) -> float:
@@ -120,6 +127,12 @@ def spread(values: Sequence[float]) -> float:
         return float("inf")
     low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
     return 1.58 * (high - low) / len(values) ** 0.5 / middle
+
+
+def enough(values: Sequence[float], effort: Effort, *, most: int = 5) -> bool:
+    """Return whether a median needs no more rounds: it is steady, or there were as many as are worth it."""
+    least, most = (effort.rounds,) * 2 if effort.rounds else (3, most)
+    return len(values) >= most or (len(values) >= least and spread(values) <= STEADY)
 
 
 def spread_of(values: Sequence[float]) -> str:
@@ -159,68 +172,3 @@ def _high_water(pid: int) -> int:
     except (OSError, ValueError):
         pass
     return 0
-
-
-@dataclass(frozen=True)
-class Goal:
-    """A ratio to reach: at most (or, for a peer to be beaten, at least) so many times the other.
-
-    Parameters
-    ----------
-    processor : of the processor seconds, which are steadier than those of the clock.
-    """
-
-    contender: str
-    other: str
-    limit: float
-    at_least: bool = False
-    processor: bool = False
-
-    def verdict(self, runs: Mapping[str, Runs]) -> str:
-        """Say what was reached, as the median of the ratios of the rounds."""
-        ratios = _ratios(runs[self.contender], runs[self.other], processor=self.processor)
-        if self.at_least:
-            ratios = [1 / ratio for ratio in ratios]
-            reached = statistics.median(ratios)
-            word, ok = f"at least {self.limit:g}x faster than {self.other}", reached >= self.limit
-        else:
-            reached = statistics.median(ratios)
-            kind = "the processor time of " if self.processor else ""
-            word, ok = f"at most {self.limit:g}x {kind}{self.other}", reached <= self.limit
-        mark = "reached" if ok else "**not reached**"
-        rounds = f"{len(ratios)} rounds {min(ratios):.2f}-{max(ratios):.2f}"
-        return f"- {self.contender}, {word}: {reached:.2f}x ({mark}; {spread_of(ratios)}; {rounds})"
-
-
-def table(title: str, runs: Mapping[str, Runs], goals: Sequence[Goal] = ()) -> str:
-    """Give a Markdown section: one row a contender, ratios to the first, then the goals."""
-    names = list(runs)
-    first = runs[names[0]]
-    lines = [
-        f"### {title}",
-        "",
-        "| contender | median s | ratio to the first (min - max) | CPU s | peak MB |",
-        "|---|---|---|---|---|",
-    ]
-    for name in names:
-        ratios = _ratios(runs[name], first)
-        peak = f"{max(runs[name].peak) / 1e6:.0f}" if runs[name].peak else ""
-        middle = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} - {max(ratios):.2f})"
-        used = statistics.median(runs[name].processor)
-        lines.append(f"| {name} | {runs[name].median:.3f} | {middle} | {used:.2f} | {peak} |")
-    lines.extend(["", *(goal.verdict(runs) for goal in goals), ""])
-    sys.stderr.write("\n".join(lines) + "\n")
-    return "\n".join(lines)
-
-
-def goals_table(title: str, measured: dict[str, tuple[list[float], float]]) -> str:
-    """Give a Markdown section: what was measured, and whether its median reaches the goal."""
-    lines = [f"### {title}", "", "| what | median (min - max) | spread | goal |", "|---|---|---|---|"]
-    for name, (values, goal) in measured.items():
-        reached = "" if statistics.median(values) <= goal else " **not reached**"
-        middle = f"{statistics.median(values):.3g} ({min(values):.3g} - {max(values):.3g})"
-        noise = spread_of(values).removeprefix("spread ") if len(values) > 2 else ""
-        lines.append(f"| {name} | {middle} | {noise} | {goal:g}{reached} |")
-    lines.append("")
-    sys.stderr.write("\n".join(lines) + "\n")
-    return "\n".join(lines)

@@ -23,6 +23,8 @@ from tests.builders import ct_series, write
 from tests.servers import s3
 
 from benchmarks import large
+from benchmarks.goals import shown
+from benchmarks.place import Place
 from dicomdock.api.archive import Archive
 from dicomdock.archive import Archive as LocalArchive
 from dicomdock.cohort.folder import Cohorts
@@ -138,6 +140,14 @@ def cohort(folder: Path) -> list[str]:
         further = [more - few for more, few in zip(least["all"], least["few"], strict=True)]
         lines.append(row(f"cohort {kind}, a further series of four slices", [(*further,)], SERIES - FEW))
     return lines
+
+
+def section(here: Place) -> str:
+    """Measure, and give the table."""
+    lines = ["### What grows with a cohort and an archive", "", "| what | CPU ms | ms |", "|---|---|---|"]
+    for part in (stores, cohort, partial(storing, studies=here.effort.studies)):
+        lines += part(here.empty(f"scale-{len(lines)}"))
+    return shown([*lines, ""])
 
 
 def main() -> None:

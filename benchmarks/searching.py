@@ -20,6 +20,8 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import large
+from benchmarks.goals import shown
+from benchmarks.place import Place
 from dicomdock.archive import Archive
 from dicomdock.archive.index.engine import FILE, Index
 from dicomdock.config.settings import Settings
@@ -158,6 +160,14 @@ def measure(settings: Settings, studies: int) -> str:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     add(f"| peak memory, MB | | {peak:.0f} | |")
     return "\n".join(lines)
+
+
+def section(here: Place) -> str:
+    """Measure the large archive, and give the table."""
+    settings, instances = here.large_archive()
+    studies = here.effort.studies
+    title = f"First pages of 50 among {studies:,} studies and {instances:,} instances"
+    return shown([f"### {title}", "", measure(settings, studies), ""])
 
 
 def _first_page(archive: Archive, query: Query) -> None:

@@ -18,7 +18,7 @@ from tests.imaging.scans import scan
 from benchmarks.rounds import process
 from dicomdock import Archive, Resource, Segmentation, Settings
 
-ROUNDS = 5
+ROUNDS = 2
 SHAPE = (200, 512, 512)
 WRITE, READ, IMPORT = 4.0, 1.5, 5.0  # seconds, the goals
 

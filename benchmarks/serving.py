@@ -6,11 +6,12 @@ import base64
 import json
 import os
 import random
+import statistics
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydicom.uid import generate_uid
@@ -18,12 +19,15 @@ from tests.builders import Made, changed, image_series
 from tests.servers import orthanc as orthanc_server
 from tests.servers.process import ServerProcess, answers_http, free_port
 
+from benchmarks.goals import record
 from benchmarks.load import Load
 from benchmarks.place import Place
 from dicomdock.archive import Archive
 from dicomdock.sources import Part
 
-SECONDS = 3.0  # of each load
+SECONDS = 1.0  # of each load; the mixture is given twice as long
+ROUNDS = 3
+OURS, SEVERAL, THEIRS = "dicomdock", "dicomdock --workers 2", "Orthanc"
 STUDIES, SLICES = 40, 10
 ANY = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _MADE_UID = "1.2.826.0.1.3680043.8.498.1{:019}"
@@ -176,7 +180,7 @@ def ours(folder: Path, held: Sequence[Made], *arguments: str) -> Iterator[Server
         [*argv, *arguments], log=folder / "serve.log", ready=lambda: answers_http(port)
     ) as running:
         assert running.process is not None
-        yield Server("dicomdock " + " ".join(arguments), port, running.process.pid)
+        yield Server(" ".join((OURS, *arguments)), port, running.process.pid)
 
 
 def requests_of(
@@ -210,44 +214,103 @@ LOADS = {"search": 16, "retrieve": 16, "metadata": 16, "store": 16, ONE_CLIENT: 
 """Kinds of load, and how many clients put it on."""
 
 
-def measure(servers: Sequence[Server], held: Sequence[Made], kinds: Sequence[str], seconds: float) -> str:
-    """Put each kind of load on each server in turn and return a table."""
+@dataclass
+class Measured:
+    """What one server did under one kind of load, round by round."""
+
+    loads: list[Load] = field(default_factory=list)
+    costs: list[float] = field(default_factory=list)  # CPU milliseconds a request
+    peak: int = 0  # bytes
+
+    def row(self, kind: str, name: str) -> str:
+        """Return the row of the table: medians of the rounds, and the most of all."""
+        middle = statistics.median
+        times = (
+            middle(one.median for one in self.loads),
+            middle(one.quantile(0.99) for one in self.loads),
+            max(one.latencies[-1] for one in self.loads),
+        )
+        shown = " | ".join(f"{seconds * 1000:.0f}" for seconds in times)
+        rate, errors = middle(one.rate for one in self.loads), sum(one.errors for one in self.loads)
+        cost = f"{middle(self.costs):.2f} | {self.peak / 1e6:.0f}"
+        return f"| {kind} | {name} | {rate:.0f} | {shown} | {errors} | {cost} |"
+
+
+def measure(
+    servers: Sequence[Server],
+    held: Sequence[Made],
+    kinds: Sequence[str],
+    seconds: float,
+    rounds: int = ROUNDS,
+) -> dict[str, dict[str, Measured]]:
+    """Put each kind of load on each server in turn, several times; return what they did, by kind and name."""
     new = NewInstances()
+    found: dict[str, dict[str, Measured]] = {}
+    for kind in kinds:
+        some = [one for one in servers if not one.synced or "store" in kind]
+        by_name = found[kind] = {one.name: Measured() for one in some}
+        for server in some:
+            load(server, requests_of(server, kind, held, new, 100), clients=4, seconds=0.5, once=False)
+        for number in range(rounds):
+            turn = number % len(some)
+            for server in some[turn:] + some[:turn]:
+                once = kind in ("store", ONE_CLIENT, "mixed")
+                requests = requests_of(server, kind, held, new, int(2000 * seconds))
+                before = cpu_of(server.pid)
+                time = seconds * (2 if kind == "mixed" else 1)
+                done = load(server, requests, clients=LOADS[kind], seconds=time, once=once)
+                one = by_name[server.name]
+                one.loads.append(done)
+                one.costs.append((cpu_of(server.pid) - before) / max(1, done.requests) * 1000)
+                one.peak = memory_of(server.pid)
+        for name, one in by_name.items():
+            sys.stderr.write(one.row(kind, name) + "\n")
+    return found
+
+
+def table_of(found: Mapping[str, Mapping[str, Measured]]) -> str:
+    """Return the table of all loads."""
     lines = [
         "| load | server | requests/s | median ms | p99 ms | most ms | errors | CPU ms/request | peak MB |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for kind in kinds:
-        for server in servers:
-            if server.synced and "store" not in kind:
-                continue
-            load(server, requests_of(server, kind, held, new, 200), clients=4, seconds=1, once=False)
-            once = kind in ("store", ONE_CLIENT, "mixed")
-            requests = requests_of(server, kind, held, new, int(1000 * seconds))
-            before = cpu_of(server.pid)
-            found = load(server, requests, clients=LOADS[kind], seconds=seconds, once=once)
-            cost = (cpu_of(server.pid) - before) / max(1, found.requests) * 1000
-            times = (found.median, found.quantile(0.99), found.latencies[-1])
-            shown = " | ".join(f"{seconds * 1000:.0f}" for seconds in times)
-            memory = memory_of(server.pid) / 1e6
-            what = f"| {kind} | {server.name} | {found.rate:.0f}"
-            line = f"{what} | {shown} | {found.errors} | {cost:.2f} | {memory:.0f} |"
-            sys.stderr.write(line + "\n")
-            lines.append(line)
+    lines += [one.row(kind, name) for kind, by_name in found.items() for name, one in by_name.items()]
     return "\n".join(lines)
 
 
+def note_goals(title: str, found: Mapping[str, Mapping[str, Measured]]) -> None:
+    """Note the goals: Orthanc's rates, and under the mixture its latencies, errors and memory."""
+    for kind in ("retrieve", "store", "mixed"):
+        theirs = found[kind][THEIRS].loads
+        for name in (OURS, SEVERAL):
+            mine = found[kind][name].loads
+            times = [one.rate / other.rate for one, other in zip(mine, theirs, strict=True)]
+            record(title, f"{kind}, {name}: requests/s beside Orthanc", 1, times, unit="x", at_least=True)
+    for name in (OURS, SEVERAL):
+        mixed = found["mixed"][name]
+        late = [one.quantile(0.99) for one in mixed.loads]
+        record(title, f"mixed, {name}: 99th percentile", 0.5, late, unit=" s")
+        record(title, f"mixed, {name}: errors", 0, [sum(one.errors for one in mixed.loads)])
+        record(title, f"mixed, {name}: memory", 300, [mixed.peak / 1e6], unit=" MB")
+
+
 def section(here: Place) -> str:
-    """Put all loads on the origin server and on Orthanc, and stores on one that waits for the disk."""
+    """Put all loads on one and two processes of the server, and on Orthanc; stores also on one that syncs."""
     brief = here.effort.rounds == 1
     held = studies()
     with ExitStack() as stack:
-        servers = [stack.enter_context(ours(here.empty("serving"), held))]
+        servers = [
+            stack.enter_context(ours(here.empty(f"serving{number}"), held, *arguments))
+            for number, arguments in enumerate(((), ("--workers", "2")))
+        ]
         for synced in (False, True):
             folder = here.empty(f"orthanc-{synced}")
             servers.append(stack.enter_context(orthanc_of(folder, held, synced)))
-        rows = measure(servers, held, list(LOADS), 0.5 if brief else SECONDS)
-    return f"### Origin server under load, instances of 33 KB (stored ones 9 KB)\n\n{rows}\n"
+        kinds = [kind for kind in LOADS if kind != "metadata"]  # a part of the mixture
+        found = measure(servers, held, kinds, 0.5 if brief else SECONDS, 1 if brief else ROUNDS)
+    title = "Origin server under load"
+    note_goals(title, found)
+    return f"### {title}, instances of 33 KB (stored ones 9 KB)\n\n{table_of(found)}\n"
 
 
 @contextmanager
@@ -259,7 +322,7 @@ def orthanc_of(folder: Path, held: Sequence[Made], synced: bool) -> Iterator[Ser
         found = ["pgrep", "-f", f"{folder}/"]
         pids = subprocess.run(found, stdout=subprocess.PIPE, text=True, check=False).stdout.split()
         pid = next(int(one) for one in pids if "Orthanc" in Path(f"/proc/{one}/cmdline").read_text())
-        yield Server("Orthanc" + (", synced" if synced else ""), orthanc.port, pid, login, synced)
+        yield Server(THEIRS + (", synced" if synced else ""), orthanc.port, pid, login, synced)
 
 
 def main() -> None:
@@ -284,7 +347,7 @@ def main() -> None:
                 stack.enter_context(orthanc_of(folder, held, folder.name == "synced"))
                 for folder in folders[1:]
             ]
-        print(measure(servers, held, chosen.kinds, chosen.seconds))
+        print(table_of(measure(servers, held, chosen.kinds, chosen.seconds)))
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from tests.builders import Made, changed, ct_series
 from tests.dock.running import RunningDock, running
 from tests.dock.using import keep, open_at, rows
 
+from benchmarks.goals import goals_table
 from benchmarks.place import Place
-from benchmarks.rounds import goals_table
 from benchmarks.viewer import (
     ENVIRONMENT,
     IMAGE,
@@ -49,6 +49,7 @@ def section(here: Place) -> str:
         keep(dock.settings, home / "made", ct_series(2))
         browser = chromium.start(playwright.chromium)
         page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
+        page.set_default_timeout(PATIENCE)
         open_at(page, dock)
         rows(page).first.click()  # who walks the list is about to open something
         until_warm(page, dock)

@@ -6,25 +6,27 @@ import time
 from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
+from tests import chromium
 from tests.builders import ct_series
-from tests.conftest import CHROMIUM
 from tests.dock.running import running
-from tests.dock.using import keep, open_at, rows
+from tests.dock.using import open_at, rows
 
-from benchmarks.place import Place
-from benchmarks.rounds import goals_table
+from benchmarks.goals import goals_table
+from benchmarks.place import Place, renewed, renewed_uid
 from benchmarks.viewer import ENVIRONMENT, IMAGE, PATIENCE, memory_of, until_warm, viewers_of
+from dicomdock.archive import Archive
+from dicomdock.sources import Part
 
 STUDIES = 10
 SLICES, SIDE = 60, 512  # 31 MB a study
-LOOK = 4.0  # seconds that one looks at each study
+LOOK = 4.0  # seconds that one looks at each study, while the viewer of the next one starts
 SLOWER, RESIDENT = 1.5, 1500.0  # the goals: times the first one's, MB
 
 
 def section(here: Place) -> str:
     """Measure, and return the table."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = chromium.start(playwright.chromium)
         measured = one_after_another(here.empty("viewers"), browser)
         browser.close()
     return goals_table(
@@ -42,13 +44,15 @@ def one_after_another(home: Path, browser: Browser) -> dict[str, tuple[list[floa
     """
     seconds, resident = [], []
     with running(home / "home", env=ENVIRONMENT, viewer=True) as dock:
-        studies = []
-        for number in range(STUDIES):
-            made = ct_series(SLICES, rows=SIDE, columns=SIDE)
-            keep(dock.settings, home / f"made{number}", made)
-            studies.append(str(made[0].dataset.StudyInstanceUID))
+        made = ct_series(SLICES, rows=SIDE, columns=SIDE)
+        with Archive.open(dock.settings) as archive, archive.writer(origin="benchmark") as writer:
+            for number in range(STUDIES):
+                for data in renewed(made, number, made[0].study, made[0].series):
+                    writer.add(Part("application/dicom", lambda data=data: iter((data,)), len(data)))
+        studies = [renewed_uid(made[0].study, number) for number in range(STUDIES)]
         context = browser.new_context(viewport={"width": 1280, "height": 800})
         page = context.new_page()
+        page.set_default_timeout(PATIENCE)
         open_at(page, dock)
         rows(page).first.click()
         until_warm(page, dock)

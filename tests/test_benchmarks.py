@@ -36,7 +36,7 @@ def test_all_benchmarks_that_need_no_browser_run():
         "Import",
         "Download",
         "Peak",
-        "First",
+        "Goals",
     ):
         assert any(title.startswith(f"### {kind}") for title in titles), kind
 

@@ -7,6 +7,7 @@ from pydicom.dataset import Dataset
 
 from dicomdock.archive import Archive
 from dicomdock.config.servers import ServerProfile, load_profiles
+from dicomdock.dicom.resource import Resource
 from dicomdock.transfer import missing_sources
 from tests.builders import Made, composite, ct_series, made, write
 from tests.servers.canned import answering
@@ -92,6 +93,17 @@ def test_what_is_named_in_another_study_is_looked_for_there(images, settings):
         (missing,) = missing_sources(archive, result.resource.parent)
     assert str(missing.series) == f"{images[0].study}/{images[0].series}"
     assert sorted(missing.instances) == sorted(one.instance for one in images[1:])  # one is here
+
+
+def test_a_study_of_images_is_not_read_for_what_it_refers_to(images, settings, monkeypatch):
+    with Archive.open(settings) as archive:
+        with archive.writer() as writer:
+            for one in images:
+                writer.add(_part(one))
+        # A study may have 100,000 instances; its row says that none of them refers to others.
+        monkeypatch.delattr(Archive, "sop_classes")
+        monkeypatch.delattr(Archive, "instances")
+        assert missing_sources(archive, Resource(images[0].study)) == ()
 
 
 @pytest.mark.slow

@@ -361,7 +361,7 @@ def test_the_least_recently_used_goes_first(archive: Archive, monkeypatch: pytes
     older, newer = ct_series(1), ct_series(1)
     for series in (older, newer):
         add(archive, *series, origin="pacs")
-    monkeypatch.setattr("dicomdock.archive.archive.USE_GRAIN", -1.0)
+    monkeypatch.setattr("dicomdock.archive.eviction.USE_GRAIN", -1.0)
     list(archive.retrieve(older[0].resource))
     report = archive.retention.evict(len(older[0].data))
     assert [one.study for one in report.removed] == [newer[0].study]

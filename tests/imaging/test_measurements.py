@@ -35,6 +35,7 @@ from dicomdock.imaging.measurements import (
     read_report,
     region,
     report_to_dicom,
+    shape_at,
     two_way,
 )
 from dicomdock.imaging.measurements.measurement import LENGTH, MILLIMETRE, PIXEL, Value
@@ -378,6 +379,9 @@ def region_of(left: int, right: int, delta: float, rows: int = 20, **attributes:
     return made
 
 
+UNSTATED = {"PhysicalUnitsXDirection": 0, "PhysicalUnitsYDirection": 0}
+
+
 def test_ultrasound_is_calibrated_by_its_regions() -> None:
     header = Dataset()
     header.SequenceOfUltrasoundRegions = [
@@ -449,6 +453,35 @@ def test_projections_are_measured_where_their_spacing_is_of(
     assert one.rows == rows
     assert one.words.startswith(words)
     assert one.unit == ("px" if words.startswith("because") else "mm")
+
+
+@pytest.mark.parametrize(
+    ("regions", "attributes", "points", "height"),
+    [
+        ([], {}, [(1, 1)], 1),
+        ([], {"PixelAspectRatio": [4, 3]}, [(1, 1)], 4 / 3),
+        ([], {"ImagerPixelSpacing": [0.2, 0.1]}, [(1, 1)], 2),
+        ([region_of(0, 9, 0.1), region_of(10, 19, 0.5)], {}, [(1, 1), (12, 1)], 2),
+        ([region_of(0, 9, 0.1)], {}, [(25, 1), (28, 1)], 1),
+        ([region_of(0, 9, 0.1)], {}, [(1, 1), (25, 1)], "differ in shape"),
+        ([region_of(0, 9, 0.1, PhysicalUnitsXDirection=4)], {}, [(1, 1)], "not a length"),
+        ([region_of(0, 9, 0.1, RegionSpatialFormat=3)], {}, [(1, 1)], "not a length"),
+        ([region_of(0, 9, 0.1, **UNSTATED)], {"PixelAspectRatio": [4, 3]}, [(1, 1)], 4 / 3),
+    ],
+)
+def test_angles_need_only_the_shape_of_pixels(
+    regions: list[Dataset], attributes: Any, points: list[tuple[int, int]], height: float | str
+) -> None:
+    header = Dataset()
+    header.SequenceOfUltrasoundRegions = regions
+    for name, value in attributes.items():
+        setattr(header, name, value)
+    if isinstance(height, str):
+        with pytest.raises(GeometryError, match=height):
+            shape_at(header, points)
+        return
+    found = shape_at(header, points)
+    assert found.rows / found.columns == pytest.approx(height)
 
 
 @pytest.mark.slow

@@ -139,6 +139,16 @@ def as_numpy_draws_it(screen: Screen) -> None:
     )
 
 
+def test_messages_of_the_viewer_are_memory_of_the_page(screen: Screen) -> None:
+    """As Blobs, which trame asks for, a step of a slice takes the browser twice the processor time."""
+    read = """() => {
+        const socket = new WebSocket(location.origin.replace("http", "ws") + "/none");
+        socket.binaryType = "blob";
+        return socket.binaryType;
+    }"""
+    assert screen.page.evaluate(read) == "arraybuffer"
+
+
 def test_the_viewer_answers_after_what_was_changed_before(screen: Screen) -> None:
     """An answer that overtook the state let tests look at what was shown before."""
     late = screen.page.evaluate(
@@ -470,7 +480,7 @@ def test_the_crosshair_is_at_the_same_place_in_all_views(screen: Screen) -> None
     screen.drag(*places)
     screen.until(lambda: screen.edges("Green") == ["RP", "LA", "S", "I"])
     assert (screen.edges(), screen.edges("Yellow")) == (["R", "L", "A", "P"], ["AR", "PL", "S", "I"])
-    screen.page.keyboard.press("R")
+    screen.page.keyboard.press("Shift+R")
     screen.until(lambda: screen.edges("Green") == ["R", "L", "S", "I"])
     assert screen.edges("Yellow") == ["A", "P", "S", "I"]
 
@@ -659,6 +669,33 @@ def test_a_picture_is_kept_as_it_is_seen(screen: Screen) -> None:
     first = kept[: int(box["height"]), : int(box["width"])]
     assert difference(first, phantom()[screen.slice()[0] - 1], (1, 1), WINDOW) < ALIKE
     assert windowed(np.array([100.0]), 400, 100)[0] == 127.5
+
+
+def test_a_saved_picture_has_no_brush_no_handle_and_no_point_in_hand(screen: Screen) -> None:
+    def kept() -> np.ndarray:
+        with screen.page.expect_download() as download:
+            screen.button("picture").click()
+        return np.asarray(Image.open(download.value.path()).convert("RGB"))
+
+    def in_hand(x: float, y: float, before: np.ndarray) -> None:
+        screen.page.mouse.move(x, y)
+        screen.page.mouse.move(x + 10, y + 10)
+        screen.until(lambda: (screen.pixels() != before).any())
+
+    screen.put("lines", True)
+    screen.tool("segment")
+    x, y = screen.middle()
+    plain, shown = kept(), screen.pixels()
+    screen.put("handles", True)
+    screen.until(lambda: (screen.pixels() != shown).any())
+    shown = screen.pixels()
+    screen.brush()
+    in_hand(x - 30, y - 20, shown)
+    assert np.array_equal(kept(), plain)
+    screen.page.keyboard.press("d")
+    screen.wait("s.measuring")
+    in_hand(x - 30, y - 20, shown)
+    assert np.array_equal(kept(), plain)
 
 
 def test_a_parametric_map_is_a_volume(screen: Screen, study: dict[str, list[Made]]) -> None:
@@ -877,6 +914,35 @@ def test_every_key_of_the_help_does_something(screen: Screen) -> None:
     ):
         screen.page.keyboard.press(key)
         screen.wait(condition)
+
+
+def test_a_key_of_ones_own_is_what_works_and_what_help_says(screen: Screen, opened: Opened) -> None:
+    keyboard = screen.page.keyboard
+    keyboard.press("?")
+    own = screen.button("key-corner-text")
+    own.focus()
+    keyboard.press("Enter")
+    keyboard.press("k")
+    expect(screen.button("key-problem")).to_contain_text("k is already the key for")
+    keyboard.press("Alt+Shift+X")
+    expect(own).to_have_text("Alt+Shift+X")
+    assert Axe().run(screen.page).response["violations"] == []
+    keyboard.press("Escape")
+    expect(screen.page.get_by_role("dialog", name="Keys")).to_be_hidden()
+    keyboard.press("h")
+    keyboard.press("Alt+Shift+X")
+    screen.wait("!s.words_shown")
+    keyboard.press("Alt+Shift+X")
+    screen.wait("s.words_shown")
+    assert Preferences(opened.settings).get("viewer.keys") == {"corner-text": "Alt+Shift+x"}
+    screen.button("help").click()
+    screen.button("keys-reset").click()
+    expect(own).to_have_text("h")
+    keyboard.press("Escape")
+    expect(screen.page.get_by_role("dialog", name="Keys")).to_be_hidden()
+    keyboard.press("h")
+    screen.wait("!s.words_shown")
+    assert Preferences(opened.settings).get("viewer.keys") is None
 
 
 def test_every_panel_has_names_and_contrast_by_axe(screen: Screen) -> None:

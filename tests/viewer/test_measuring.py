@@ -20,7 +20,7 @@ from dicomdock.archive import ArchivedInstance
 from dicomdock.dicom.resource import Resource
 from dicomdock.imaging.geometry import split_series
 from dicomdock.imaging.measurements import Report, distance, read_report, report_to_dicom
-from dicomdock.viewer.autosave import UnsavedWork
+from dicomdock.viewer.autosave import PlacedMeasurement, UnsavedWork
 from tests.builders import Made, encode
 from tests.imaging.scans import headers, scan
 from tests.imaging.test_measurements import JUDGED, LIVER, MASS, region_of
@@ -296,6 +296,26 @@ def test_they_come_back_with_their_series(opened: Opened, panel: Screen) -> None
     assert [one["words"] for one in panel.state("measurements")] == [one["words"] for one in shown]
 
 
+def test_points_are_placed_by_keys_alone(panel: Screen) -> None:
+    keyboard, (before, _) = panel.page.keyboard, panel.slice()
+    panel.button("distance").focus()
+    keyboard.press("Enter")
+    panel.wait("s.measuring === 'distance'")
+    for _ in range(2):  # the first arrow shows the cross in the middle
+        keyboard.press("ArrowLeft")
+    keyboard.press("Enter")
+    for _ in range(8):
+        keyboard.press("Shift+ArrowRight")
+    keyboard.press("Enter")
+    panel.wait("!s.measuring && s.measurements.length === 1 && !s.cross_view")
+    pixel = panel.box()["height"] / SHAPE[1]  # a view of square pixels of 1 mm, fitted by its height
+    (words,) = panel.state("measurements")[0]["words"]
+    assert float(words.split()[1]) == pytest.approx(80 / pixel, rel=0.01)
+    expect(panel.button("distance")).to_be_focused()
+    keyboard.press("ArrowUp")
+    panel.until(lambda: panel.slice()[0] == before + 1)
+
+
 def save_report(opened: Opened, panel: Screen) -> ArchivedInstance:
     """Save what is measured, wait until its report is listed, and return it."""
     before = opened.made_here()
@@ -348,11 +368,45 @@ def test_a_report_does_not_take_the_place_of_what_is_not_saved(opened: Opened, p
     panel.wait("s.measurements.length === 1 && s.measurements[0].name.startsWith('Distance')")
 
 
+def drag_text(screen: Screen, end: Point, to: Point) -> None:
+    """Drag the text at the last point of a measurement to another voxel."""
+    for (row, column), button in ((end, screen.page.mouse.down), (to, screen.page.mouse.up)):
+        x, y = at(screen, row, column)
+        screen.page.mouse.move(x + 20, y - 8, steps=3)
+        button()
+    screen.handled()
+
+
+def is_written(screen: Screen, row: int, column: int) -> bool:
+    """Return whether a text begins at a voxel."""
+    x, y = (
+        round(one - edge) for one, edge in zip(at(screen, row, column), screen.box().values(), strict=False)
+    )
+    red, green, blue = screen.pixels()[y - 16 : y, x + 6 : x + 60].astype(int).transpose(2, 0, 1)
+    return int(((red > 190) & (green > 150) & (blue < 140)).sum()) > 40
+
+
+def test_a_text_is_dragged_from_what_it_covers(panel: Screen) -> None:
+    measure(panel, "distance", [(50, 10), (50, 30)])
+    before = panel.state("window_width"), panel.slice()
+    assert (is_written(panel, 50, 30), is_written(panel, 70, 15)) == (True, False)
+    drag_text(panel, (50, 30), (70, 15))
+    assert (is_written(panel, 50, 30), is_written(panel, 70, 15)) == (False, True)
+    assert before == (panel.state("window_width"), panel.slice())
+    panel.page.keyboard.press("Control+z")
+    panel.until(lambda: is_written(panel, 50, 30) and not is_written(panel, 70, 15))
+    panel.page.keyboard.press("Control+y")
+    panel.until(lambda: is_written(panel, 70, 15))
+    assert len(panel.state("measurements")) == 1
+
+
 def test_they_come_back_after_a_fall(opened: Opened, panel: Screen, browser: Browser) -> None:
     panel.until(lambda: kept_kinds(opened) == [], words="what was removed is still on disk")
     measure(panel, "distance", [(30, 10), (60, 50)])
+    drag_text(panel, (60, 50), (72, 8))
     words = [one["words"] for one in panel.state("measurements")]
     panel.until(lambda: kept_kinds(opened) == ["distance"], words="what was measured is not on disk")
+    panel.until(lambda: kept(opened)[0].text_at, words="where its text was put is not on disk")
     panel.page.goto("about:blank")
     fallen = opened.pid
     opened.fall()
@@ -362,6 +416,8 @@ def test_they_come_back_after_a_fall(opened: Opened, panel: Screen, browser: Bro
         again.wait(f"s.measurements.length === {len(words)}")
         assert [one["words"] for one in again.state("measurements")] == words
         again.button("tool-measure").click()
+        again.button("go-0").click()  # its slice
+        again.until(lambda again=again: is_written(again, 72, 8))
         again.button("save-measurements").click()
         again.note("measurement report")
         again.until(lambda: kept_kinds(opened) == [], words="what is in a report is still on disk")
@@ -369,7 +425,12 @@ def test_they_come_back_after_a_fall(opened: Opened, panel: Screen, browser: Bro
 
 def kept_kinds(opened: Opened) -> list[str]:
     """Read what lies on disk for the series; what an earlier test measured there goes within seconds."""
-    return [one.kind for one in UnsavedWork(opened.settings, opened.study).read_measurements(opened.series)]
+    return [one.kind for one in kept(opened)]
+
+
+def kept(opened: Opened) -> list[PlacedMeasurement]:
+    """Read what is autosaved for the series."""
+    return UnsavedWork(opened.settings, opened.study).read_measurements(opened.series)
 
 
 def show(screen: Screen, series: str) -> None:
@@ -421,14 +482,17 @@ def test_ultrasound_and_projections_are_measured_by_what_their_headers_state(
                 assert how == f"In mm by ultrasound region {which}"
             (across,) = words("distance", (20, 20), (20, 50))
             assert "do not lie in one calibrated region" in across
+            # It needs the shape of the pixels alone, which both regions share: twice as high as wide.
+            (turn,) = words("angle", (20, 50), (20, 20), (40, 40))
+            assert float(turn.split()[1].rstrip("°")) == pytest.approx(np.degrees(np.arctan(2)), abs=2)
             area, _ = words("ellipse", (10, 2), (30, 22))
             assert float(area.split()[1]) == pytest.approx(628, rel=0.06)
             kept = [one["words"] for one in screen.state("measurements")]
             saved = save_report(shown, screen)
             screen.drop_measurements()
             screen.button(f"report-{saved.resource.series}").click()
-            screen.wait("s.measurements.length === 3")  # the one without a number is in no report
-            assert [one["words"] for one in screen.state("measurements")] == [kept[0], kept[1], kept[3]]
+            screen.wait("s.measurements.length === 4")  # the one without a number is in no report
+            assert [one["words"] for one in screen.state("measurements")] == [*kept[:2], *kept[3:]]
             screen.show(str(ray.SeriesInstanceUID))
             screen.tool("measure")
             length, how = words("distance", (20, 5), (20, 45))

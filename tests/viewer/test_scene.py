@@ -105,3 +105,26 @@ def test_what_is_taken_away_leaves_no_nodes(app: Any, put: Callable[[Any], Calla
 
 def _nodes(app: Any) -> Counter[str]:
     return Counter(app.scene.GetNthNode(at).GetClassName() for at in range(app.scene.GetNumberOfNodes()))
+
+
+def test_a_spline_through_points_of_a_circle_measures_the_circle(app: Any) -> None:
+    from dicomdock.viewer.features.measure.kinds import measured
+    from dicomdock.viewer.features.measure.nodes import Drawn
+    from dicomdock.viewer.scene import LPS
+
+    def nothing(*_: object, **__: object) -> None: ...
+
+    volume, radius = _ramp(), 6.0
+    middle = volume.geometry.to_lps([2, 10, 10])
+    turns = np.linspace(0, 2 * np.pi, 8, endpoint=False)
+    circle = [middle + radius * np.array([np.cos(one), np.sin(one), 0]) for one in turns]
+    for kind, points, numbers in (
+        ("spline", circle, {"Area": np.pi * radius**2, "Perimeter": 2 * np.pi * radius}),
+        ("curve", circle[:5], {"Length": np.pi * radius}),
+    ):
+        drawn = Drawn(app.scene, kind, kind, volume.geometry, nothing, nothing, nothing, "1.2")
+        drawn.put([point * LPS for point in points])
+        found = measured(kind, kind, [point * LPS for point in drawn.line()], volume, None)
+        values = {one.quantity: one.number for one in found.values}
+        drawn.remove()
+        assert {name: values[name] for name in numbers} == pytest.approx(numbers, rel=0.01)

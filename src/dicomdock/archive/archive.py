@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -19,11 +18,10 @@ from dicomdock.archive.index.queries import (
     Summary,
     instances_of,
     is_indexed,
-    mark_used,
     remove_rows,
-    series_not_used_since,
     size_of,
     sizes_of,
+    sop_classes_in_study,
     sop_classes_of,
     summary_of,
 )
@@ -52,7 +50,6 @@ if TYPE_CHECKING:
     from dicomdock.deidentify import Deidentifier, Report
 
 DESCRIBED = 256  # instances whose attributes are looked up at once
-USE_GRAIN = 600.0  # seconds; use is noted no finer, so that reading seldom writes
 
 
 class Archive:
@@ -126,6 +123,11 @@ class Archive:
         with self._index.reading() as connection:
             return list(instances_of(connection, self._files.storage, resource))
 
+    def sop_classes_in_study(self, study: str) -> list[str]:
+        """Return the SOP Class UIDs of a study, without reading its instances; none where it is not known."""
+        with self._index.reading() as connection:
+            return sop_classes_in_study(connection, study)
+
     def sop_classes(self, resource: Resource) -> dict[Resource, set[str]]:
         """Return the SOP Class UIDs of each series of a resource, however many instances it has."""
         found: dict[Resource, set[str]] = {}
@@ -176,37 +178,32 @@ class Archive:
         if resource.frames:
             raise InvalidInput("The archive returns whole instances; the origin server extracts frames.")
         found = self._found(resource)
-        self._mark_used(resource)
+        self.retention.note_use(resource)
         damaged: list[Resource] = []
         files = self._files.storage.fetched(one.key for one in found)
-        for one, _ in zip(found, files, strict=True):
-            if self._integrity.is_intact(one):
-                yield self.part(one)
+        for one, path in zip(found, files, strict=True):
+            if self._integrity.is_intact(one, path):
+                yield self.part(one, path)
             elif self._is_indexed(one.resource):  # else it was removed meanwhile
                 damaged.append(one.resource)
         if damaged:
             raise DamagedInstances(damaged)
 
-    def _mark_used(self, resource: Resource) -> None:
-        if self._files.read_only:
-            return
-        with self._index.reading() as connection:
-            stale = series_not_used_since(connection, resource, time.time() - USE_GRAIN)
-        if stale:
-            with self._index.writing() as connection:
-                mark_used(connection, stale)
-
-    def part(self, instance: ArchivedInstance) -> Part:
+    def part(self, instance: ArchivedInstance, path: Path | None = None) -> Part:
         """Return an instance as its file, which can be compared with its digest by ``Part.intact``.
 
         An object is downloaded when it is compared or read.
+
+        Parameters
+        ----------
+        path : of its file, where that is known already.
         """
         return Part(
             in_transfer_syntax(DICOM, instance.transfer_syntax_uid or ""),
             lambda: file_chunks(instance.path),
             length=instance.size,
             resource=instance.resource,
-            path=instance.storage.path(instance.key),
+            path=path or instance.storage.path(instance.key),
             intact=lambda: self._integrity.is_intact(instance),
         )
 

@@ -12,7 +12,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dicomdock.archive.index.engine import Index
-from dicomdock.archive.index.queries import bytes_in, mark_sent, remove_rows, set_pinned
+from dicomdock.archive.index.queries import (
+    bytes_in,
+    mark_sent,
+    mark_used,
+    remove_rows,
+    series_not_used_since,
+    set_pinned,
+)
 from dicomdock.archive.problems import not_in_archive
 from dicomdock.archive.recovery import remove_deleted_files
 from dicomdock.archive.storage.files import Files
@@ -20,6 +27,8 @@ from dicomdock.archive.storage.journal import BATCH, Pinned, Sent, uids_of
 from dicomdock.dicom.resource import Resource
 
 AT_ONCE = 100  # series that are looked for, and then removed, at once
+USE_GRAIN = 600.0  # seconds; use is noted no finer, so that reading seldom writes
+SEEN = 10_000  # studies and series whose use is known without asking the index
 
 # Series of which nothing is pinned, made here, or on no server. With NOT EXISTS around all of it PostgreSQL
 # would look at every instance of the archive first.
@@ -97,6 +106,27 @@ class Retention:
 
     def __init__(self, files: Files, index: Index, limit: int) -> None:
         self._files, self._index, self._limit = files, index, limit
+        self._seen: dict[Resource, float] = {}  # until when the use of a study or series needs no note
+
+    def note_use(self, resource: Resource) -> None:
+        """Note that the series of a resource are in use.
+
+        The index is asked for each study or series once in a tenth of the grain: who retrieves a series
+        instance by instance would ask it for each.
+        """
+        if self._files.read_only:
+            return
+        whole, now = Resource(resource.study, resource.series), time.monotonic()
+        if now < self._seen.get(whole, now):
+            return
+        with self._index.reading() as connection:
+            stale = series_not_used_since(connection, whole, time.time() - USE_GRAIN)
+        if stale:
+            with self._index.writing() as connection:
+                mark_used(connection, stale)
+        if len(self._seen) >= SEEN:
+            self._seen.clear()
+        self._seen[whole] = now + USE_GRAIN / 10
 
     def pin(self, resource: Resource) -> None:
         """Exempt a study, series or instance from eviction, and what is added to it.

@@ -11,6 +11,7 @@ from dicomdock.cli.formatting import counted
 from dicomdock.cli.output import Console, examples
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
+from dicomdock.imaging.numbers import cell_text
 
 commands = typer.Typer()
 
@@ -84,10 +85,10 @@ def dose(
     )
     for row in rows:
         if row["mean"] is None:
-            console.print(f"{row['structure']}: {row['volume_ml']:.5g} ml, no dose")
+            console.print(f"{row['structure']}: {cell_text(row['volume_ml'], 5)} ml, no dose")
             continue
-        numbers = ", ".join(f"{name} {row[key]:.5g}" for name, key in _SHOWN)
-        console.print(f"{row['structure']}: {row['volume_ml']:.5g} ml, {numbers} {found.unit}")
+        numbers = ", ".join(f"{name} {cell_text(row[key], 5)}" for name, key in _SHOWN)
+        console.print(f"{row['structure']}: {cell_text(row['volume_ml'], 5)} ml, {numbers} {found.unit}")
     console.print(f"Dose in {counted(len(rows), 'structure')} of {drawn}.")
     console.note(*found.remarks)
 

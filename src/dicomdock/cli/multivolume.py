@@ -11,6 +11,7 @@ from dicomdock.cli.formatting import counted
 from dicomdock.cli.output import Console, examples
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
+from dicomdock.imaging.numbers import number_text
 
 if TYPE_CHECKING:
     from dicomdock.api.archive import Archive
@@ -187,7 +188,7 @@ def _show(console: Console, series: str, measured: Curves) -> None:
     console.result({"series": series, "curves": [dict(row) for row in rows], "remarks": [*measured.remarks]})
     for sample, row in zip(measured.samples, rows, strict=True):
         mean = row["mean"]
-        value = f"{mean:.5g} {measured.unit}".rstrip() if isinstance(mean, float) else "no value"
+        value = f"{number_text(mean, 5)} {measured.unit}".rstrip() if isinstance(mean, float) else "no value"
         console.print(f"{axis.label(sample.at)}: {row['label']} {value}")
     console.print(f"{counted(len(axis.values), 'volume')} of {measured.images} measured.")
     console.note(*measured.remarks)

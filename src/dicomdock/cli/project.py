@@ -15,6 +15,7 @@ from dicomdock.cli.formatting import counted
 from dicomdock.cli.output import Console, examples
 from dicomdock.cli.project_changes import changes_for_review, changes_row, print_changes
 from dicomdock.errors import InvalidInput
+from dicomdock.imaging.numbers import number_text
 
 if TYPE_CHECKING:
     from dicomdock.api.archive import Archive
@@ -448,4 +449,4 @@ def _counts(counts: Mapping[CaseState, int]) -> str:
 
 
 def _number(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, (int, float)) else "-"
+    return number_text(value, 3) if isinstance(value, (int, float)) else "-"

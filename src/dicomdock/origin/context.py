@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 from starlette.requests import Request
@@ -216,7 +217,7 @@ def instance_on_disk(source: DicomSource, resource: Resource) -> Iterator[tuple[
 
 def transfer_syntax(part: Part, path: Path | None = None) -> str:
     """Return the transfer syntax of a part by its label, else by its file; implicit where neither has it."""
-    if named := MediaType.parse(part.content_type).parameters.get("transfer-syntax"):
+    if named := _labelled_syntax(part.content_type):
         return named
     path = path or part.path
     if path is None:
@@ -226,3 +227,8 @@ def transfer_syntax(part: Part, path: Path | None = None) -> str:
             return part10.transfer_syntax(file.read(part10.META)) or IMPLICIT_LITTLE
     except OSError:
         return IMPLICIT_LITTLE
+
+
+@lru_cache(maxsize=64)  # all instances of a series have the same label
+def _labelled_syntax(content_type: str) -> str:
+    return MediaType.parse(content_type).parameters.get("transfer-syntax", "")

@@ -84,9 +84,15 @@ def missing_sources(archive: Archive, resource: Resource) -> tuple[MissingSource
 
 
 def _referring(archive: Archive, resource: Resource) -> Iterator[ArchivedInstance]:
-    """Return the instances that may refer to others, without reading series of images, which may be large."""
+    """Return the instances that may refer to others, without reading series of images, which may be large.
+
+    Nothing but the row of the study is read where all its instances are images.
+    """
     from dicomdock.dicom.sop_classes import kind_of
 
+    of_study = archive.sop_classes_in_study(resource.study)
+    if of_study and REFERRING.isdisjoint(map(kind_of, of_study)):
+        return
     for series, classes in archive.sop_classes(resource).items():
         if not REFERRING.isdisjoint(map(kind_of, classes)):
             for one in archive.instances(series if resource.instance is None else resource):

@@ -67,8 +67,10 @@ from dicomdock.viewer.index_page import FAVICON, TITLE
 from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState, answer_changes
 from dicomdock.viewer.registrations import Registrations
-from dicomdock.viewer.shell import keys, ui
+from dicomdock.viewer.shell import ui
 from dicomdock.viewer.shell.download import offer
+from dicomdock.viewer.shell.keys import NAMED
+from dicomdock.viewer.shell.own_keys import OwnKeys
 from dicomdock.viewer.shell.picture import png_of
 from dicomdock.viewer.shell.state import ShellState
 from dicomdock.viewer.shell.tabs import Tabs
@@ -117,6 +119,7 @@ class Workstation(TrameApp):
         self.shell = PageState(self.server.state, ShellState)
         self.focus = AXIAL
         self.notifications = Notifications(self.server)
+        self.keys = OwnKeys(self.server, settings, self.notifications)
         self.tabs = Tabs(self.server, send)
         self.idle_shutdown = IdleShutdown(
             self.server,
@@ -239,6 +242,8 @@ class Workstation(TrameApp):
         self.turning = Turning(self.server, self.views, lambda: self.focus, self.notifications)
         self.cine = Cine(self.server, self.series, self.views)
         self.measuring.on_place.append(self.prompts.drop)
+        # Before: a brush that is put away when its panel closes would end the placing.
+        self.measuring.on_place.append(self.segments.deselect_tool)
         self.segments.on_tool.append(self.volume.painting)
         self.segments.on_tool.append(lambda on: self.views.mouse.interaction("none" if on else "window"))
         self.views.on_slice = self._moved
@@ -247,13 +252,17 @@ class Workstation(TrameApp):
         self.ctrl.measure_by_menu = self.measure
         self.ctrl.leave = self.leave
         self.ctrl.reset = self.reset
-        self.shell.bind_changes({self.shell.name.theme: self._theme_changed})
+        self.shell.bind_changes(
+            {
+                self.shell.name.theme: self._theme_changed,
+                self.shell.name.help_open: lambda _: self.keys.ask_no_more(),
+            }
+        )
         with DivLayout(self.server, classes="page") as self.ui, rendered_once():
             ui.build(self)
         self.views.mouse.interaction("window")
-        self._keys = keys.bindings(self)
         answer_changes(self.server)
-        self.ctrl.trigger("key")(self._key)
+        self.ctrl.trigger("act")(self._act)
         self.ctrl.trigger("alone")(self.layout.alone)
         self.ctrl.trigger("copied")(self._copied)
         self.ctrl.on_server_bind.add(lambda bound: self._guard.install(bound.app))
@@ -273,6 +282,7 @@ class Workstation(TrameApp):
         with self.shell as data:
             data.has_list = has_list
             data.theme = Preferences(self.settings).theme
+        self.keys.read()
         self.segments.wanted = segments
         self.series.open(resource, pulling=pulling, coming=coming)
         self.idle_shutdown.opened()
@@ -335,13 +345,13 @@ class Workstation(TrameApp):
 
     def take_picture(self, view: str = "") -> None:
         """Save a picture of a view, or of all."""
-        picture = png_of(self._views_of(view))
+        picture = self._picture(view)
         if picture:
             offer(self.server, "dicomdock.png", picture, "image/png")
 
     def copy_picture(self, view: str) -> None:
         """Put a picture of a view on the clipboard."""
-        self.server.js_call("page", "copy", b64encode(png_of(self._views_of(view))).decode())
+        self.server.js_call("page", "copy", b64encode(self._picture(view)).decode())
 
     def _copied(self, done: bool) -> None:
         if done:
@@ -349,8 +359,10 @@ class Workstation(TrameApp):
         else:
             self.notifications.error("This browser does not let the page copy pictures; save it instead.")
 
-    def _views_of(self, tag: str) -> list[Any]:
-        return [one for one in self.views.visible() if tag in ("", one.get_singleton_tag())]
+    def _picture(self, tag: str) -> bytes:
+        """Return a view, or all, as a PNG without what is only in the user's hand."""
+        with self.views.aids.without_handles():
+            return png_of([one for one in self.views.visible() if tag in ("", one.get_singleton_tag())])
 
     def _theme_changed(self, theme: str) -> None:
         """Show the page in the chosen colours, and let the pages of the dock have them too."""
@@ -387,14 +399,15 @@ class Workstation(TrameApp):
             self.prompts.server.watch(),
         )
 
-    async def _key(self, name: str, view: str = "") -> None:
+    async def _act(self, name: str, view: str = "") -> None:
+        """Do what a key stands for; ``view`` is the one that the mouse is in."""
         if view in NAMES:
             self.focus = view
-        work = self._keys.get(name)
-        if work is None:
+        action = NAMED.get(name)
+        if action is None:
             return
         with self.state:
-            done = work()
+            done = action.does(self)
         if inspect.isawaitable(done):
             await done
 

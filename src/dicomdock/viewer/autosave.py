@@ -30,16 +30,18 @@ class PlacedMeasurement:
 
     Parameters
     ----------
-    kind : ``distance``, ``angle`` or ``region``.
+    kind : ``distance``, ``angle``, ``region`` or another of the viewer.
     name : as the user calls it.
     points : in mm, right-anterior-superior.
     tracking_uid : identifies it in reports; empty in what earlier versions kept.
+    text_at : where its text was put, in mm, right-anterior-superior; empty where it stands beside its points.
     """
 
     kind: str
     name: str
     points: tuple[tuple[float, ...], ...]
     tracking_uid: str = ""
+    text_at: tuple[float, ...] = ()
 
 
 class UnsavedWork:
@@ -94,6 +96,7 @@ class UnsavedWork:
                     row["name"],
                     tuple(tuple(map(float, point)) for point in row["points"]),
                     str(row.get("tracking_uid", "")),
+                    tuple(map(float, row.get("text_at", ()))),
                 )
                 for row in rows
             ]

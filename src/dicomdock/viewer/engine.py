@@ -56,6 +56,7 @@ CPU_RAY_CASTING = "vtkMRMLCPURayCastVolumeRenderingDisplayNode"
 
 Overlay = Callable[[Any, str, Any], None]
 PathDrawn = Callable[[str, Sequence[tuple[float, float]]], None]
+Grabbed = Callable[[str, tuple[float, float]], Callable[[float, float], None] | None]
 
 
 def render_volumes_on_the_processor(app: Any) -> None:
@@ -257,7 +258,7 @@ class SegmentEditor(SegmentEditorLogic):
 class _RemoteView:
     layout: ViewLayout
     view: Any
-    adapter: RcaViewAdapter
+    adapter: _Area
     scheduler: FrameScheduler
 
 
@@ -274,6 +275,9 @@ class LeftButton:
     picture : a drag moves or enlarges the picture.
     scrolled : called with a view's tag and how many pixels a drag has gone up, and returns how many of them
         made slices; None where a drag does not scroll.
+    grabbed : called with a view's tag and where the button is pressed, in pixels from the lower left; returns
+        what moves the thing there, None where there is none.
+    dropped : called when it is let go.
     """
 
     how: Literal["", "ends", "path"] = ""
@@ -282,6 +286,8 @@ class LeftButton:
     clicked: Callable[[str], None] | None = None
     picture: bool = False
     scrolled: Callable[[str, float], float] | None = None
+    grabbed: Grabbed = lambda _tag, _at: None
+    dropped: Callable[[], None] = lambda: None
 
 
 class _Area(RcaViewAdapter):
@@ -296,6 +302,7 @@ class _Area(RcaViewAdapter):
         self._line = scheduler.line
         self._drag = drag
         self._pressed: tuple[float, float] | None = None  # where the left button was pressed
+        self._held: Callable[[float, float], None] | None = None  # moves what is dragged
         self._last = (0.0, 0.0)  # where the last point of the drag was placed
 
     def update_size(self, origin: str, size: dict[str, Any]) -> None:
@@ -317,7 +324,9 @@ class _Area(RcaViewAdapter):
                 super().on_interaction(origin, {**event, "type": "MouseMove"})
                 if event["type"] == "LeftButtonPress":
                     self._drag.clicked(self.area_name)
-            elif not ((self._drag.how and self._places(origin, event)) or self._scrolls(event)):
+            elif not (
+                (self._drag.how and self._places(origin, event)) or self._drags(event) or self._scrolls(event)
+            ):
                 super().on_interaction(origin, event)
         finally:
             if str(event.get("type")).endswith("Release"):
@@ -364,6 +373,21 @@ class _Area(RcaViewAdapter):
                 points.append((self._last[0] * self.scale_factor, self._last[1] * self.scale_factor))
         if points:
             self._drag.drawn(self.area_name, points)
+
+    def _drags(self, event: dict[str, Any]) -> bool:
+        """Drag what lies under the mouse; return False for what is not part of that."""
+        kind, scale = str(event.get("type")), self.scale_factor
+        at = float(event.get("x", 0)) * scale, float(event.get("y", 0)) * scale
+        if kind == "LeftButtonPress":
+            self._held = self._drag.grabbed(self.area_name, at)
+            return self._held is not None
+        if self._held is None or kind not in ("MouseMove", "LeftButtonRelease"):
+            return False
+        self._held(*at)
+        if kind == "LeftButtonRelease":
+            self._held = None
+            self._drag.dropped()
+        return True
 
     def _scrolls(self, event: dict[str, Any]) -> bool:
         """Scroll by a drag; return False for what is not part of one."""
@@ -431,6 +455,10 @@ class RemoteViewFactory(IViewFactory):
         if tag in self._views and (streamer := self._views[tag].adapter.streamer) is not None:
             streamer.publish(topic, message)
 
+    def area(self, tag: str) -> _Area | None:
+        """Return what takes the mouse in one of the views; None where it is not of this factory."""
+        return self._views[tag].adapter if tag in self._views else None
+
     def _get_slicer_view(self, view: _RemoteView) -> Any:
         return view.view
 
@@ -490,6 +518,9 @@ class RemoteViewFactory(IViewFactory):
             self._overlay(self._server, tag, view)
 
 
+_NO_KEYS = dict.fromkeys(("shiftKey", "altKey", "ctrlKey", "metaKey"), 0)
+
+
 class RemoteViews:
     """The views of the page.
 
@@ -527,10 +558,31 @@ class RemoteViews:
         for view in views:
             _drag_with_left_button(view, how)
 
+    def take_drags(self, grabbed: Grabbed, dropped: Callable[[], None]) -> None:
+        """Let things in the views be dragged; see ``LeftButton``."""
+        for factory in self._factories:
+            factory.drag.grabbed, factory.drag.dropped = grabbed, dropped
+
     def take_clicks(self, clicked: Callable[[str], None] | None) -> None:
         """Call a function with the view that is clicked, instead of what clicks do; None for as usual."""
         for factory in self._factories:
             factory.drag.clicked = clicked
+
+    def size(self, tag: str) -> tuple[int, int]:
+        """Return how wide and high a view is, in pixels of the page."""
+        width, height = self._area(tag).image_size
+        scale = self._area(tag).scale_factor
+        return round(width / scale), round(height / scale)
+
+    def mouse(self, tag: str, at: tuple[float, float], *kinds: str) -> None:
+        """Let a view take something for what the mouse did, in pixels of the page from its lower left."""
+        width, height = self.size(tag)
+        for kind in kinds:
+            event = {"type": kind, "x": round(at[0]), "y": round(at[1]), "w": width, "h": height, **_NO_KEYS}
+            self._area(tag).on_interaction("keys", event)
+
+    def _area(self, tag: str) -> _Area:
+        return next(found for factory in self._factories if (found := factory.area(tag)) is not None)
 
     def show_value(self, tag: str, text: str) -> None:
         """Show the values under the mouse in a view."""

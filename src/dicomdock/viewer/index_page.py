@@ -14,6 +14,7 @@ FAVICON = (
     "%3Cpath d='M4 11V5h3.2a3 3 0 0 1 0 6z' fill='%23fff'/%3E%3C/svg%3E"
 )
 TITLE = "dicomdock"
+BEFORE_TRAME = "__dicomdock/socket.js"
 LOADING = '<p style="font: 14px system-ui, sans-serif; padding: 16px">Opening the viewer …</p>'
 _OURS = (
     (r"<title>.*?</title>", f"<title>{TITLE}</title>"),
@@ -29,7 +30,7 @@ _OURS = (
 
 @cache
 def index_page(process: str, theme: str = "auto", later: tuple[str, ...] = ()) -> str:
-    """Return the document; its scripts are trame's, unchanged.
+    """Return the document; its scripts are trame's, unchanged, behind one of ours (``static/socket.js``).
 
     Parameters
     ----------
@@ -42,6 +43,7 @@ def index_page(process: str, theme: str = "auto", later: tuple[str, ...] = ()) -
     text = page.read_text("utf-8")
     for pattern, ours in _OURS:
         text = re.sub(pattern, ours, text, flags=re.DOTALL)
+    text = text.replace("<script", f'<script src="{BEFORE_TRAME}"></script><script', 1)
     text = text.replace("<html", f'<html data-theme="{theme}"', 1)
     kinds = {"js": "script", "css": "style"}
     named = ((kinds.get(name.rpartition(".")[2]), escape(name)) for name in later)

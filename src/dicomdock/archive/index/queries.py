@@ -10,6 +10,7 @@ from pathlib import Path
 from dicomdock.archive.index.clauses import Clause, all_of, one_of
 from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.counters import count_series, count_study
+from dicomdock.archive.index.mapping import split_values
 from dicomdock.archive.index.schema import (
     ALL_LEVELS,
     BY_NUMBER,
@@ -155,6 +156,11 @@ def size_of(connection: Connection, resource: Resource) -> int:
         f"SELECT coalesce(sum(instance.size), 0) FROM {ALL_LEVELS} WHERE {inside.sql}", *inside.values
     )
     return int(row[0]) if row else 0
+
+
+def sop_classes_in_study(connection: Connection, study_uid: str) -> list[str]:
+    """Return the SOP Class UIDs of a study as its row sums them up; none where no instance states its own."""
+    return [one for one in split_values(study_text(connection, study_uid, "SOPClassesInStudy")) if one]
 
 
 def sop_classes_of(connection: Connection, resource: Resource) -> list[tuple[str, str, str]]:

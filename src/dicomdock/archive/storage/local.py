@@ -302,20 +302,23 @@ class IntegrityCheck:
     """Compares files with the digests that they were stored with, each once until it changes."""
 
     def __init__(self) -> None:
-        self._intact: dict[Path, tuple[int, int, int]] = {}
+        self._intact: dict[str, tuple[int, int, int]] = {}
 
-    def is_intact(self, one: InStorage) -> bool:
+    def is_intact(self, one: InStorage, path: Path | None = None) -> bool:
         """Return whether a file is there with the bytes that it was stored with.
 
         The copy of an object that is damaged on this machine is downloaded again.
+
+        Parameters
+        ----------
+        path : of its file, where that is known already.
 
         Raises
         ------
         ArchiveError
             The storage cannot be reached.
         """
-        path = one.storage.path(one.key)
-        if self._is_intact(path, one.size, one.digest):
+        if self._is_intact(path or one.storage.path(one.key), one.size, one.digest):
             return True
         again = one.storage.fetched_again(one.key)
         return self._is_intact(again, one.size, one.digest)
@@ -325,13 +328,14 @@ class IntegrityCheck:
         if found is None or found.st_size != size:
             return False
         state = (found.st_ino, found.st_mtime_ns, found.st_ctime_ns)
-        if self._intact.get(path) == state:
+        name = str(path)
+        if self._intact.get(name) == state:
             return True
         if digest_or_none(path) != digest:
             return False
         if len(self._intact) >= REMEMBERED:
             self._intact.clear()
-        self._intact[path] = state
+        self._intact[name] = state
         return True
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dicomdock.imaging.measurements.calibration import Calibration, calibration_at, calibrations_of
+from dicomdock.imaging.measurements.calibration import (
+    Calibration,
+    calibration_at,
+    calibrations_of,
+    shape_at,
+)
 from dicomdock.imaging.measurements.measurement import (
     Evaluation,
     Measurement,
@@ -44,6 +49,7 @@ __all__ = [
     "read_report",
     "region",
     "report_to_dicom",
+    "shape_at",
     "two_way",
     "unit_text",
 ]

@@ -19,6 +19,11 @@ from dicomdock.imaging.attributes import integer, items, number, numbers, text
 
 CENTIMETRES = 3  # Physical Units X and Y Direction
 TWO_DIMENSIONAL = 1  # Region Spatial Format; others have time or speed on an axis
+UNSTATED = 0  # Physical Units X and Y Direction: none, or not applicable
+SAME_SHAPE = 0.01  # relative; how much the ratio of rows to columns may differ between pixels of one shape
+ASPECT = "PixelAspectRatio"  # height and width of a pixel
+
+Area = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -36,15 +41,14 @@ class Calibration:
     rows: float
     columns: float
     words: str
-    area: tuple[int, int, int, int] | None = None
+    area: Area | None = None
     unit: Literal["mm", "px"] = "mm"
 
     def holds(self, points: Sequence[Sequence[float]]) -> bool:
         """Return whether points, as column and row from 0, all lie where it holds."""
         if self.area is None:
             return True
-        at, (left, top, right, bottom) = np.asarray(points), self.area
-        return bool((at >= (left - 0.5, top - 0.5)).all() and (at <= (right + 0.5, bottom + 0.5)).all())
+        return _in(self.area, points)
 
 
 _PIXELS = Calibration(1.0, 1.0, "because the image states no spacing of its pixels", unit="px")
@@ -73,6 +77,35 @@ def calibrations_of(header: Dataset) -> tuple[Calibration, ...]:
                     " another size: nothing is measured in mm."
                 )
         return found or (_PIXELS,)
+    return _of_image(header)
+
+
+def shape_at(header: Dataset, points: Sequence[Sequence[float]]) -> Calibration:
+    """Return the shape of the pixels at points, as column and row from 0: all that an angle needs.
+
+    It is that of the regions of ultrasound that they lie in, elsewhere that of the image: by its spacing or
+    Pixel Aspect Ratio (0028,0034), without which pixels are square.
+
+    Raises
+    ------
+    GeometryError
+        The pixels differ in shape, or an axis there is not a length.
+
+    References
+    ----------
+    PS3.3 §C.7.6.3.1.7 (Pixel Aspect Ratio).
+    """
+    areas = [(_area(one), one) for one in items(header, "SequenceOfUltrasoundRegions")]
+    shapes = []
+    for point in points:
+        region = next((one for area, one in reversed(areas) if area and _in(area, [point])), None)
+        shapes.append(_shape_of_image(header) if region is None else _shape_of_region(header, region))
+    if max(shapes) > min(shapes) * (1 + SAME_SHAPE):
+        raise GeometryError("The pixels at these points differ in shape: there is no angle between them.")
+    return Calibration(shapes[0], 1.0, "by the shape of its pixels", unit="px")
+
+
+def _of_image(header: Dataset) -> tuple[Calibration, ...]:
     projected = _positive(header, "ImagerPixelSpacing")
     stated = _positive(header, "PixelSpacing")
     if stated and stated != projected:
@@ -85,7 +118,7 @@ def calibrations_of(header: Dataset) -> tuple[Calibration, ...]:
     scanned = _positive(header, "NominalScannedPixelSpacing")
     if scanned:
         return (Calibration(*scanned, "on the scanned film"),)
-    aspect = _positive(header, "PixelAspectRatio")
+    aspect = _positive(header, ASPECT)
     return () if aspect and aspect[0] != aspect[1] else (_PIXELS,)
 
 
@@ -109,18 +142,63 @@ def calibration_at(calibrations: Sequence[Calibration], points: Sequence[Sequenc
 
 def _regions(regions: Sequence[Dataset]) -> Iterator[Calibration]:
     for number_, region in enumerate(regions, 1):
-        units = [integer(region, f"PhysicalUnits{axis}Direction") for axis in "XY"]
-        steps = [number(region, f"PhysicalDelta{axis}") for axis in "XY"]
-        corners = [
-            integer(region, f"RegionLocation{corner}") for corner in ("MinX0", "MinY0", "MaxX1", "MaxY1")
-        ]
-        flat = integer(region, "RegionSpatialFormat") in (TWO_DIMENSIONAL, None)
-        if units != [CENTIMETRES, CENTIMETRES] or not flat or not all(steps) or None in corners:
+        spacing, area = _spacing(region), _area(region)
+        if spacing is None or area is None:
             continue
-        across, down = (abs(step or 0.0) * 10 for step in steps)
-        left, top, right, bottom = (corner or 0 for corner in corners)
         words = f"by ultrasound region {number_}" if len(regions) > 1 else "by the ultrasound region"
-        yield Calibration(down, across, words, (left, top, right, bottom))
+        yield Calibration(*spacing, words, area)
+
+
+def _spacing(region: Dataset) -> tuple[float, float] | None:
+    """Return mm between rows and between columns of a region; None where an axis is not a length."""
+    steps = [number(region, f"PhysicalDelta{axis}") for axis in "XY"]
+    if _units(region) != [CENTIMETRES, CENTIMETRES] or not _flat(region) or not all(steps):
+        return None
+    across, down = (abs(step or 0.0) * 10 for step in steps)
+    return down, across
+
+
+def _area(region: Dataset) -> Area | None:
+    """Return first column, first row, last column and last row of a region; None where one is not stated."""
+    corners = [integer(region, f"RegionLocation{corner}") for corner in ("MinX0", "MinY0", "MaxX1", "MaxY1")]
+    left, top, right, bottom = (corner or 0 for corner in corners)
+    return None if None in corners else (left, top, right, bottom)
+
+
+def _in(area: Area, points: Sequence[Sequence[float]]) -> bool:
+    at, (left, top, right, bottom) = np.asarray(points), area
+    return bool((at >= (left - 0.5, top - 0.5)).all() and (at <= (right + 0.5, bottom + 0.5)).all())
+
+
+def _units(region: Dataset) -> list[int | None]:
+    return [integer(region, f"PhysicalUnits{axis}Direction") for axis in "XY"]
+
+
+def _flat(region: Dataset) -> bool:
+    return integer(region, "RegionSpatialFormat") in (TWO_DIMENSIONAL, None)
+
+
+def _shape_of_region(header: Dataset, region: Dataset) -> float:
+    """Return how much higher than wide the pixels of a region are.
+
+    Raises
+    ------
+    GeometryError
+        An axis of it is not a length.
+    """
+    spacing = _spacing(region)
+    if spacing is not None:
+        return spacing[0] / spacing[1]
+    if _flat(region) and all(unit in (UNSTATED, None) for unit in _units(region)):
+        return _shape_of_image(header)
+    raise GeometryError("An axis of that ultrasound region is not a length: there are no angles in it.")
+
+
+def _shape_of_image(header: Dataset) -> float:
+    """Return how much higher than wide the pixels of an image are."""
+    known = _of_image(header)
+    rows, columns = (known[0].rows, known[0].columns) if known else _positive(header, ASPECT) or (1.0, 1.0)
+    return rows / columns
 
 
 def _positive(header: Dataset, keyword: str) -> tuple[float, float] | None:

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.geometry import VolumePlan
+from dicomdock.imaging.numbers import number_text
 
 _STATED = (
     ("DiffusionBValue", "b-value", "s/mm2"),
@@ -41,7 +42,7 @@ class Axis:
 
     def label(self, at: int) -> str:
         """Return the value of a volume in words, counted from 0: ``time 12.5 s``."""
-        return f"{self.name} {self.values[at]:.6g}{' ' if self.unit else ''}{self.unit}"
+        return f"{self.name} {number_text(self.values[at], 6)}{' ' if self.unit else ''}{self.unit}"
 
 
 @dataclass(frozen=True, eq=False)

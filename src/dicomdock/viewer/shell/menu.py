@@ -13,7 +13,9 @@ from dicomdock.viewer.features.series.state import SeriesState
 from dicomdock.viewer.features.views.state import ViewsState
 from dicomdock.viewer.features.window.state import WindowState
 from dicomdock.viewer.page_state import names_of
+from dicomdock.viewer.shell.keys import NAMED
 from dicomdock.viewer.shell.state import ShellState
+from dicomdock.viewer.shell.widgets import KEY_LABELS
 
 SHELL, SERIES = names_of(ShellState), names_of(SeriesState)
 VIEWS, WINDOW = names_of(ViewsState), names_of(WindowState)
@@ -35,40 +37,39 @@ def view_menu(server: Any) -> None:
             with html.Button(
                 v_for=f"(name, i) in {WINDOW.presets}",
                 key="i",
-                click=f"trigger('key', [String(i + 1), {VIEW}])",
+                click=f"trigger('act', ['preset-' + (i + 1), {VIEW}])",
                 raw_attrs=['role="menuitem"', f':title="{WINDOW.preset_values}[i]"'],
             ):
                 html.Span("{{ name }}")
-                html.Kbd("{{ i + 1 }}")
-            _key("Auto", "0")
-            _key("Inverted", "i", on=WINDOW.inverted)
+                html.Kbd(f"{{{{ {KEY_LABELS}['preset-' + (i + 1)] }}}}")
+            _key("Auto", "auto-window")
+            _key("Inverted", "invert", on=WINDOW.inverted)
         with _group("Left drag", f"{VIEW} !== '{THREED}'"):
             choices = (
                 ("Window", "window", ""),
                 ("Scroll", "scroll", ""),
-                ("Zoom", "zoom", "z"),
-                ("Move", "move", "g"),
+                ("Zoom", "zoom", "drag-zoom"),
+                ("Move", "move", "drag-move"),
             )
-            for label, does, key in choices:
-                _item(label, f"{VIEWS.left} = '{does}'", key, on=f"{VIEWS.left} === '{does}'")
+            for label, does, action in choices:
+                _item(label, f"{VIEWS.left} = '{does}'", action, on=f"{VIEWS.left} === '{does}'")
         with _group("Measure", FIRST):
             for kind in ("distance", "angle", "ellipse", "region", "point", "arrow"):
-                key = {"distance": "d", "angle": "a", "region": "o"}.get(kind, "")
-                _item(KINDS[kind].title, (control.measure_by_menu, f"['{kind}']"), key)
+                _item(KINDS[kind].title, (control.measure_by_menu, f"['{kind}']"), kind)
         with _group("View", "true"):
-            _item("Fit", (control.fit_view, f"[{VIEW}]"), "", testid="menu-fit")
-            _key("Reset all", "R", label="Shift+R")
-            _key("Turn", "t", when=f"{VIEW} !== '{THREED}'")
-            _key("Mirror", "m", when=f"{VIEW} !== '{THREED}'")
+            _item("Fit", (control.fit_view, f"[{VIEW}]"), "fit", testid="menu-fit")
+            _key("Reset all", "reset")
+            _key("Turn", "turn", when=f"{VIEW} !== '{THREED}'")
+            _key("Mirror", "mirror", when=f"{VIEW} !== '{THREED}'")
             alone = f"{[*ALONE.values()]}.includes({VIEWS.layout})"
             one = f"{SERIES.kind_3d} && {[*ALONE]}.includes({VIEW})"
             _item("All views", f"trigger('alone', [{VIEW}])", "", when=f"{one} && {alone}")
             _item("This view alone", f"trigger('alone', [{VIEW}])", "", when=f"{one} && !{alone}")
-            _key("Magnifier", "v", on=SHELL.glass)
+            _key("Magnifier", "magnifier", on=SHELL.glass)
         with _group("Picture", "true"):
             _item("Copy", (control.copy_picture, f"[{VIEW}]"), "", testid="menu-copy")
             _item("Save …", (control.take_picture, f"[{VIEW}]"), "", testid="menu-save")
-            _key("Key image", "k", when=f"{VIEW} === '{AXIAL}'")
+            _key("Key image", "key-image", when=f"{VIEW} === '{AXIAL}'")
 
 
 def _group(title: str, when: str) -> Any:
@@ -78,12 +79,14 @@ def _group(title: str, when: str) -> Any:
     return group
 
 
-def _key(title: str, key: str, *, on: object = "", when: str = "true", label: str = "") -> None:
+def _key(title: str, action: str, *, on: object = "", when: str = "true") -> None:
     """Make an item that does what a key does in the view."""
-    _item(title, f"trigger('key', ['{key}', {VIEW}])", label or key, on=on, when=when)
+    _item(title, f"trigger('act', ['{action}', {VIEW}])", action, on=on, when=when)
 
 
-def _item(title: str, click: Any, key: str, *, on: object = "", when: str = "true", testid: str = "") -> None:
+def _item(
+    title: str, click: Any, action: str, *, on: object = "", when: str = "true", testid: str = ""
+) -> None:
     role = ['role="menuitemcheckbox"', f':aria-checked="String(!!({on}))"'] if on else ['role="menuitem"']
     with html.Button(
         click=click,
@@ -92,5 +95,5 @@ def _item(title: str, click: Any, key: str, *, on: object = "", when: str = "tru
         raw_attrs=[*role, f'data-testid="{testid or "menu-" + title.lower().replace(" ", "-")}"'],
     ):
         html.Span(title)
-        if key:
-            html.Kbd(key)
+        if action in NAMED:
+            html.Kbd(f"{{{{ {KEY_LABELS}['{action}'] }}}}")

@@ -9,16 +9,19 @@ import numpy as np
 from PIL import Image
 from slicer import vtkMRMLLayerDisplayableManager
 from vtkmodules.util.numpy_support import vtk_to_numpy
+from vtkmodules.vtkCommonCore import vtkCommand
 from vtkmodules.vtkCommonDataModel import vtkImageData
 
 GAP = 4  # pixels between two views
 
 
 def pixels_of(view: Any) -> np.ndarray:
-    """Draw a view and return its pixels, (row, column, 3), the top row first."""
+    """Draw a view without a mouse in it and return its pixels, (row, column, 3), the top row first."""
     image = vtkImageData()
+    view.interactor().InvokeEvent(vtkCommand.LeaveEvent)  # takes brushes and points in hand away
     view.render_window().Render()
     vtkMRMLLayerDisplayableManager.RenderWindowBufferToImage(view.render_window(), image)
+    view.interactor().InvokeEvent(vtkCommand.EnterEvent)
     columns, rows, _ = image.GetDimensions()
     pixels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(rows, columns, -1)
     return np.ascontiguousarray(pixels[::-1, :, :3])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dicomdock.config.preferences import THEMES
 
@@ -28,3 +28,23 @@ class ShellState:
     menu_place: str = ""
     glass: bool = False
     theme: str = THEMES[0]
+
+
+@dataclass
+class KeysState:
+    """The keys that hold.
+
+    Parameters
+    ----------
+    key_actions : the action of each key, by context.
+    key_labels : the keys of each action as the user sees them.
+    key_asked : the action whose new key is awaited; empty for none.
+    key_problem : why it did not get the last one.
+    keys_changed : some keys are of the user's own.
+    """
+
+    key_actions: dict[str, dict[str, str]] = field(default_factory=dict)
+    key_labels: dict[str, str] = field(default_factory=dict)
+    key_asked: str = ""
+    key_problem: str = ""
+    keys_changed: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 
 from trame.widgets import html
@@ -31,13 +32,16 @@ from dicomdock.viewer.features.views.state import CineState, ViewsState
 from dicomdock.viewer.features.volume.ui import volume_panel
 from dicomdock.viewer.features.window.ui import window_panel
 from dicomdock.viewer.page_state import names_of
-from dicomdock.viewer.shell.keys import HELP
+from dicomdock.viewer.shell.keys import ACTIONS, MOUSE, Action
 from dicomdock.viewer.shell.menu import view_menu
-from dicomdock.viewer.shell.state import ShellState
+from dicomdock.viewer.shell.state import KeysState, ShellState
 from dicomdock.viewer.shell.widgets import TOOL, bar_button, button, shown
 
-SHELL, CINE, SAVE = names_of(ShellState), names_of(CineState), names_of(SaveState)
+SHELL, KEYS = names_of(ShellState), names_of(KeysState)
+CINE, SAVE = names_of(CineState), names_of(SaveState)
 SEGMENTS, SERIES, VIEWS = names_of(SegmentsState), names_of(SeriesState), names_of(ViewsState)
+
+ASKED = "Press the new key; Backspace for none, Escape to leave it."
 
 TOOLS = (
     ("series", "mdi-format-list-bulleted", "Series"),
@@ -81,26 +85,28 @@ def build(station: Any) -> None:
         html.Hr()
         bar_button(
             "mdi-play",
-            "Play the slices (Space)",
+            "Play the slices",
             f"{CINE.playing} = !{CINE.playing}",
             on=f"{CINE.playing}",
             disabled=f"!{VIEWS.playable}",
             testid="play",
+            key="play",
         )
         bar_button("mdi-camera-outline", "Save a picture", control.take_picture, testid="picture")
         html.Div(classes="gap")
-        bar_button("mdi-undo", "Undo (Ctrl+Z)", control.undo, testid="bar-undo")
-        bar_button("mdi-redo", "Redo (Ctrl+Y)", control.redo, testid="bar-redo")
+        bar_button("mdi-undo", "Undo", control.undo, testid="bar-undo", key="undo")
+        bar_button("mdi-redo", "Redo", control.redo, testid="bar-redo", key="redo")
         bar_button(
             "mdi-content-save-outline",
-            "Save (Ctrl+S)",
+            "Save",
             control.save,
             on=f"{SEGMENTS.unsaved}",
             disabled=f"{SAVE.saving}",
             testid="save",
+            key="save",
         )
         bar_button("mdi-send-outline", "Send to a server", control.ask_send, testid="send")
-        bar_button("mdi-help-circle-outline", "Keys (?)", f"{SHELL.help_open} = true", testid="help")
+        bar_button("mdi-help-circle-outline", "Keys", f"{SHELL.help_open} = true", testid="help", key="help")
     series_panel(server, priors_list, timepoints_part)
     window_panel(server)
     measuring_panel(server, curved_part)
@@ -125,27 +131,60 @@ def build(station: Any) -> None:
     send_dialog(server)
     leaving_dialog(server)
     leaving_measurements_dialog(server)
-    _help()
+    _help(control)
     station.notifications.build(server)
 
 
-def _help() -> None:
+def _help(control: Any) -> None:
     with html.Div(
         classes="dialog-ground",
         v_if=SHELL.help_open,
         raw_attrs=[f'@click.self="{SHELL.help_open} = false"'],  # beside the keys
     ):
         with html.Div(
-            classes="dialog", raw_attrs=['role="dialog"', 'aria-modal="true"', 'aria-label="Keys"']
+            classes="dialog keys", raw_attrs=['role="dialog"', 'aria-modal="true"', 'aria-label="Keys"']
         ):
             html.H2("Keys and mouse")
+            html.P("Choose a key to change it.")
             with html.Table():
-                for key, label in HELP:
+                for words, actions in groupby(ACTIONS, lambda action: action.words):
                     with html.Tr():
                         with html.Td():
-                            for one in key.split(", "):
+                            for action in actions:
+                                _key(action)
+                        html.Td(words)
+                for does, words in MOUSE:
+                    with html.Tr():
+                        with html.Td():
+                            for one in does.split(", "):
                                 html.Kbd(one)
-                        html.Td(label)
+                        html.Td(words)
             html.P("Pictures are for looking and drawing; this program is not a medical device.")
-            with html.Div(classes="row"):
-                button("Close", f"{SHELL.help_open} = false", testid="help-close")
+            with html.Div(classes="row keep"):
+                html.Span(
+                    f"{{{{ {KEYS.key_problem} || ({KEYS.key_asked} ? '{ASKED}' : '') }}}}",
+                    classes=(f"['grow', {KEYS.key_problem} ? 'bad' : 'faint']",),
+                    raw_attrs=['role="status"', 'data-testid="key-problem"'],
+                )
+                button(
+                    "Usual keys", control.reset_keys, disabled=f"!{KEYS.keys_changed}", testid="keys-reset"
+                )
+                button("Close", f"{SHELL.help_open} = false", main=True, testid="help-close")
+
+
+def _key(action: Action) -> None:
+    """Make what shows the key of an action, and takes another one."""
+    shown_keys = f"{KEYS.key_labels}['{action.name}']"
+    if not action.changeable:
+        html.Kbd(shown(shown_keys))
+        return
+    asked = f"{KEYS.key_asked} === '{action.name}'"
+    with html.Button(
+        click=f"{KEYS.key_asked} = {asked} ? '' : '{action.name}'; {KEYS.key_problem} = ''",
+        classes=(f"['key', {asked} ? 'on' : '']",),
+        raw_attrs=[
+            f'data-testid="key-{action.name}"',
+            f":aria-label=\"'Key for {action.name.replace('-', ' ')}: ' + ({shown_keys} || 'none')\"",
+        ],
+    ):
+        html.Kbd(f"{{{{ {asked} ? 'a key …' : {shown_keys} || '–' }}}}")

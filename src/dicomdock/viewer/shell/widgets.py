@@ -11,15 +11,21 @@ from trame_client.ui.core import AbstractLayout
 from trame_client.widgets.core import AbstractElement
 
 from dicomdock.viewer.page_state import names_of
-from dicomdock.viewer.shell.state import ShellState
+from dicomdock.viewer.shell.state import KeysState, ShellState
 
-TOOL = names_of(ShellState).tool
+TOOL, KEY_LABELS = names_of(ShellState).tool, names_of(KeysState).key_labels
 TYPED = "Number($event.target.value)"  # what a user chose in an input, in the page's language
 
 
 def shown(expression: object) -> str:
     """Return a template that shows the value of an expression as text."""
     return "{{ " + str(expression) + " }}"
+
+
+def key_of(action: str) -> str:
+    """Return the expression that gives the keys of an action in brackets, behind a title; empty for none."""
+    keys = f"{KEY_LABELS}['{action}']"
+    return f"({keys} ? ' (' + {keys} + ')' : '')"
 
 
 def checkbox(name: object, label: str) -> None:
@@ -76,13 +82,14 @@ def bar_button(
     on: str = "false",
     disabled: str = "false",
     testid: str = "",
+    key: str = "",
 ) -> None:
-    """Make a button of the bar."""
+    """Make a button of the bar; ``key`` is the action of ``shell.keys`` that does the same."""
     with html.Button(
         classes=(f"[{on} ? 'on' : '']",),
         click=click,
         disabled=(disabled,),
-        title=label,
+        title=(f"'{label}' + {key_of(key)}",) if key else label,
         raw_attrs=[f'aria-label="{label}"', f'data-testid="{testid or label.lower()}"'],
     ):
         icon(name, 20)

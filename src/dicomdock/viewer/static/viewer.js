@@ -222,15 +222,39 @@
   window.addEventListener("mouseover", (event) => {
     view = event.target.closest?.("[data-view]")?.dataset.view ?? view;
   });
+  // A key by the name that the table of actions (shell/keys.py) has it under. AltGr makes a sign of its own, such as a
+  // bracket, and reports Ctrl and Alt; Caps Lock is not Shift.
+  const keyName = (event) => {
+    const plain = event.getModifierState?.("AltGraph");
+    const letter = event.key.length === 1 && event.key.toLowerCase() !== event.key.toUpperCase();
+    const shift = event.shiftKey && (letter || event.key.length > 1 || event.key === " ");
+    const held = [event.ctrlKey && !plain && "Ctrl", event.altKey && !plain && "Alt", shift && "Shift"];
+    return [...held.filter(Boolean), event.key === " " ? "Space" : letter ? event.key.toLowerCase() : event.key].join("+");
+  };
+  const put = (name, value) => { window.trame.state.set(name, value); window.trame.state.flush(name); };
+  // The next key becomes that of an action.
   window.addEventListener("keydown", (event) => {
-    const name = (event.ctrlKey ? "Ctrl+" : "") + event.key;
-    // Who has just typed a name and saves does not mean the browser's own file dialog.
-    if (event.altKey || event.metaKey || typing(event.target) && name !== "Ctrl+s") return;
-    const ours = /^(Ctrl\+[zysZYS]|[a-zA-Z0-9+\-?[\]{} ]|Arrow(Up|Down|Left|Right)|Page(Up|Down)|Home|End|Escape)$/;
-    if (!ours.test(name) || !window.trame) return;
-    if (event.target && (event.target.tagName === "BUTTON" || event.target.type === "checkbox") && name === " ") return;
+    const action = window.trame?.state?.get("key_asked");
+    if (!action || ["Control", "Shift", "Alt", "AltGraph", "Meta", "Tab", "CapsLock", "Dead", "Process"].includes(event.key)) return;
     event.preventDefault();
-    window.trame.trigger("key", [name, view]);
+    event.stopImmediatePropagation();
+    if (event.key === "Escape") put("key_asked", "");
+    else window.trame.trigger("bind", [action, event.key === "Backspace" ? "" : keyName(event)]);
+  }, true);
+  // What a control that was reached by key does with keys of its own.
+  const ITS_OWN = [["button, summary, a, input[type=checkbox]", ["Space", "Enter"]],
+    ["input[type=range]:focus-visible", ["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "PageUp", "PageDown", "Home", "End"]]];
+  window.addEventListener("keydown", (event) => {
+    if (event.metaKey || !window.trame?.state) return;
+    const name = keyName(event);
+    const { views, placing } = window.trame.state.get("key_actions") ?? {};
+    const action = { ...views, ...(window.trame.state.get("measuring") ? placing : {}) }[name];
+    // Who has just typed a name and saves does not mean the browser's own file dialog.
+    if (!action || typing(event.target) && action !== "save") return;
+    if (ITS_OWN.some(([kind, keys]) => keys.includes(name) && event.target.matches?.(kind))) return;
+    if (document.querySelector("[aria-modal]") && !["escape", "help"].includes(action)) return;
+    event.preventDefault();
+    window.trame.trigger("act", [action, view]);
   });
 
   // A double click shows a view alone, and all again.
@@ -358,6 +382,19 @@
   // Browsers let the clock of a hidden page run slowly.
   document.addEventListener("visibilitychange", () => { if (document.visibilityState === "visible") watch(); });
 
+  // While points are placed keys mean the views, not the button that was pressed for it.
+  let pressed = null;
+  const measuring = (kind) => {
+    const { activeElement } = document;
+    if (kind && activeElement?.matches("button")) {
+      pressed = activeElement;
+      pressed.blur();
+    } else if (!kind) {
+      if (activeElement === document.body) pressed?.focus({ preventScroll: true });
+      pressed = null;
+    }
+  };
+
   // What the viewer asks of its page.
   const tab = Math.random().toString(36).slice(2);
   const page = {
@@ -395,6 +432,7 @@
     // Sleep and frozen tabs end a connection to a viewer that lives on; the next look shows which of the two it was.
     window.trame.client.onConnectionClose(() => { cut = true; });
     window.trame.trigger("here", [tab]);
+    window.trame.state.watch(["measuring"], measuring);
     if (document.visibilityState !== "visible") tellSight();
   }, 50);
 })();

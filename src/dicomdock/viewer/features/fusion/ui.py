@@ -59,7 +59,7 @@ def fusion_panel(server: Any, by_hand: Callable[[Any], None], dose: Callable[[An
         )
         with html.Div(v_show=FUSION.fusion_name):
             html.H3(shown(FUSION.fusion_name))
-            checkbox(FUSION.fusion_on, "Shown (f)")
+            checkbox(FUSION.fusion_on, "Shown")
             _opacity()
             select_colours(FUSION.fusion_colours, FUSION.fusion_palettes, "Colours", "fusion-colours")
             _window(control)

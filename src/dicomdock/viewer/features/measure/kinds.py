@@ -23,7 +23,7 @@ from dicomdock.imaging.measurements import (
     region,
     two_way,
 )
-from dicomdock.imaging.measurements.measurement import LENGTH
+from dicomdock.imaging.measurements.measurement import LENGTH, PERIMETER
 from dicomdock.imaging.volume import Volume
 
 LINE, ANGLE, CURVE, OPEN_CURVE, POINTS = (
@@ -47,12 +47,14 @@ class Kind:
     hint : how it is placed.
     parts : node of each part, and the points that it has.
     drag : what a drag places: points at its ``ends``, or along its ``path``.
+    smooth : its line is the engine's spline through the points.
     """
 
     title: str
     hint: str
     parts: tuple[tuple[str, int], ...]
     drag: Literal["ends", "path"] = "ends"
+    smooth: bool = False
 
     @property
     def points(self) -> int:
@@ -87,12 +89,29 @@ KINDS = {
         ((OPEN_CURVE, 2),),
         "path",
     ),
+    "spline": Kind(
+        "Spline",
+        "Click around it, then press Escape; a smooth curve goes through the points.",
+        ((CURVE, 3),),
+        "path",
+        smooth=True,
+    ),
+    "curve": Kind(
+        "Curve",
+        "Click along it, then press Escape; a smooth curve goes through the points.",
+        ((OPEN_CURVE, 2),),
+        "path",
+        smooth=True,
+    ),
     "ellipse": Kind("Ellipse", "Drag from corner to corner of the rectangle around it.", ((POINTS, 2),)),
     "rectangle": Kind("Rectangle", "Drag from corner to corner.", ((POINTS, 2),)),
     "point": Kind("Point", "Click a point.", ((POINTS, 1),)),
     "arrow": Kind("Arrow", "Drag from the tip; then type its text.", ((LINE, 2),)),
 }
 """By the names under which the page and what is autosaved have them."""
+
+ANGLES = ("angle", "cobb")
+"""Kinds whose numbers need the shape of the pixels alone."""
 
 
 def picture_text(one: Measurement) -> str:
@@ -112,7 +131,7 @@ def measured(
 
     Parameters
     ----------
-    points : as many as the kind needs.
+    points : as many as the kind needs; of a smooth one those of its line.
     volume : what is measured on.
     image : the image that all points lie on; None for none.
 
@@ -131,7 +150,7 @@ def measured(
             return angle(label, *at[:3], image=image)
         case "cobb":
             return cobb_angle(label, *at[:4], image=image)
-        case "path":
+        case "path" | "curve":
             return path(label, at, image=image)
         case "point":
             return point(label, at[0], volume, image=image)
@@ -143,6 +162,10 @@ def measured(
         case "rectangle":
             corners: Any = [tuple(map(float, one)) for one in _corners(at[:2], volume.geometry)]
             return region(label, corners, volume, image=image)
+        case "spline":
+            around = path(label, [*at, at[0]]).values[0]
+            found = region(label, at, volume, image=image)
+            return replace(found, values=(*found.values, replace(around, name=PERIMETER)))
         case _:
             return region(label, at, volume, image=image)
 

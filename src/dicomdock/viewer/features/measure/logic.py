@@ -19,6 +19,7 @@ from dicomdock.imaging.formats.csv_text import csv_of
 from dicomdock.imaging.measurements import Measurement, Report, read_report, report_to_dicom, unit_text
 from dicomdock.viewer.autosave import PlacedMeasurement, UnsavedWork
 from dicomdock.viewer.features.measure.kinds import KINDS, POINTS, in_stack, picture_text, placed
+from dicomdock.viewer.features.measure.labels import grabbed
 from dicomdock.viewer.features.measure.nodes import Drawn
 from dicomdock.viewer.features.measure.numbers import Numbers
 from dicomdock.viewer.features.measure.state import MeasurementRow, MeasureState, ReportRow
@@ -86,6 +87,7 @@ class MeasuringLogic:
         series.on_shown.append(self._series_changed)
         series.on_complete.append(self._update_rows)
         series.on_studied.append(self._update_reports)
+        series.views.mouse.take_drags(self._grabbed, self._changed)
         app.scene.AddNode(slicer.vtkMRMLInteractionNode()) if self._interaction() is None else None
         self._interaction().AddObserver(slicer.vtkMRMLInteractionNode.EndPlacementEvent, self._placed)
 
@@ -110,6 +112,7 @@ class MeasuringLogic:
         if drawn is None:
             return
         self.series.views.mouse.drag_places("")
+        self.series.views.cross.hide()
         self.series.views.mouse.interaction("window")
         with self.state as data:
             data.measuring = ""
@@ -269,7 +272,7 @@ class MeasuringLogic:
             self._add(where[0], one.label, [point * LPS for point in where[1]], one.tracking_uid)
         empty = not self._drawn
         for arrow in arrows:
-            self._add(arrow.kind, arrow.name, arrow.points, arrow.tracking_uid)
+            self._add_placed(arrow)
         self._saved = self._placed_measurements()
         self._steps.begin(self._step())
         if not report.measurements:
@@ -325,7 +328,7 @@ class MeasuringLogic:
         )
         for one in back.step.placed:
             if one.kind in KINDS:  # else of another version of dicomdock
-                self._add(one.kind, one.name, one.points, one.tracking_uid)
+                self._add_placed(one)
         self._steps.begin(self._step())
         self._update_rows()
 
@@ -417,10 +420,20 @@ class MeasuringLogic:
         self._drawn[drawn.id] = drawn
         return drawn
 
+    def _add_placed(self, one: PlacedMeasurement) -> None:
+        """Add a measurement as it lay."""
+        drawn = self._add(one.kind, one.name, one.points, one.tracking_uid)
+        if len(one.text_at) == 3:
+            drawn.put_text(one.text_at)
+
     def _next_number(self) -> int:
         """Return one more than the greatest number that is the name of a measurement."""
         names = (one.name.removeprefix(KINDS[one.kind].title).strip() for one in self._drawn.values())
         return 1 + max((int(name) for name in names if name.isdecimal()), default=0)
+
+    def _grabbed(self, view: Any, at: tuple[float, float]) -> Callable[[float, float], None] | None:
+        """Return what moves the text of a measurement that is under the mouse; None where there is none."""
+        return None if self._placing is not None else grabbed(view, self._drawn.values(), at)
 
     def _place(self, node: Any) -> None:
         kind = KINDS[self._placing.kind] if self._placing is not None else None
@@ -462,7 +475,7 @@ class MeasuringLogic:
         for one in step.placed:
             drawn = there.pop(replace(one, name=""), None)
             if drawn is None:
-                self._add(one.kind, one.name, one.points, one.tracking_uid)
+                self._add_placed(one)
             else:
                 drawn.rename(one.name)
                 self._drawn[drawn.id] = drawn
@@ -512,7 +525,7 @@ class MeasuringLogic:
 
 def _placement(drawn: Drawn) -> PlacedMeasurement:
     points = tuple(tuple(map(float, point)) for point in drawn.points())
-    return PlacedMeasurement(drawn.kind, drawn.name, points, drawn.tracking_uid)
+    return PlacedMeasurement(drawn.kind, drawn.name, points, drawn.tracking_uid, drawn.text_put)
 
 
 def _is_shown(drawn: Drawn | None) -> bool:

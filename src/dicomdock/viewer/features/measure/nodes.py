@@ -11,10 +11,11 @@ from vtkmodules.vtkCommonCore import vtkPoints
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.geometry import VolumeGeometry
-from dicomdock.viewer.features.measure.kinds import CURVE, KINDS, OPEN_CURVE, POINTS, outline
+from dicomdock.viewer.features.measure.kinds import CURVE, KINDS, LINE, OPEN_CURVE, POINTS, outline
 from dicomdock.viewer.scene import LPS, add_points
 
 COLOUR = (1.0, 0.85, 0.35)
+LEADER = 0.15  # thickness of the line that leads to a text, of a point's mark
 OUTLINED = ("ellipse", "rectangle", "arrow")
 
 _MARKUPS = slicer.vtkMRMLMarkupsNode
@@ -52,6 +53,10 @@ class Drawn:
         self._keep_in_space = keep_in_space
         self._putting = False
         self.nodes: list[Any] = []
+        self.text = ""
+        self._text_nodes: tuple[Any, Any] | None = (
+            None  # the text that was dragged away, the line that leads there
+        )
         # Before the points' own: Slicer places points in the node that was added last.
         self._outline = self._outline_node() if kind in OUTLINED else None
         self.next_part()
@@ -66,7 +71,7 @@ class Drawn:
         self._display(node, numbers=True, named=not self.nodes and parts[0][0] != POINTS)
         node.SetControlPointLabelFormat("")  # ``write`` has the words
         _show(node, self.shown)
-        if parts[0][0] in (CURVE, OPEN_CURVE):
+        if parts[0][0] in (CURVE, OPEN_CURVE) and not KINDS[self.kind].smooth:
             node.SetCurveTypeToLinear()
         self.nodes.append(node)
         for event in (_MARKUPS.PointModifiedEvent, _MARKUPS.PointPositionDefinedEvent):
@@ -77,27 +82,54 @@ class Drawn:
     def rename(self, name: str) -> None:
         """Call it otherwise."""
         self.name = name
-        for node in (*self.nodes, self._outline):
-            if node is not None:
-                node.SetName(name)
+        for node in self._all_nodes():
+            node.SetName(name)
 
     def write(self, words: str) -> None:
-        """Write a text beside its first part."""
+        """Write a text beside its first part, or where it was put."""
+        self.text = words
         self._putting = True
         for node in self.nodes:
             last = node.GetNumberOfControlPoints() - 1
             for at in range(last + 1):
-                text = words if node is self.nodes[0] and at == last else ""
-                if node.GetNthControlPointLabel(at) != text:
-                    node.SetNthControlPointLabel(at, text)
+                here = node is self.nodes[0] and at == last and self._text_nodes is None
+                _label(node, at, words if here else "")
+        if self._text_nodes is not None:
+            _label(self._text_nodes[0], 0, words)
         self._putting = False
+
+    @property
+    def text_at(self) -> Any:
+        """Where its text begins, in RAS; None where it has no points yet."""
+        if self._text_nodes is not None:
+            return _points(self._text_nodes[0])[0]
+        points = _points(self.nodes[0])
+        return points[-1] if points else None
+
+    @property
+    def text_put(self) -> tuple[float, ...]:
+        """Where its text was put, in RAS; empty where it stands beside the first part."""
+        return tuple(map(float, self.text_at)) if self._text_nodes is not None else ()
+
+    @property
+    def text_scale(self) -> float:
+        """How large its text is, as the engine has it."""
+        return float(self.nodes[0].GetDisplayNode().GetTextScale())
+
+    def put_text(self, at: Sequence[float]) -> None:
+        """Put its text somewhere, in RAS; a line leads there."""
+        if self._text_nodes is None:
+            self._text_nodes = self._text_node(POINTS, numbers=True), self._text_node(LINE, numbers=False)
+            add_points(self._text_nodes[0], [at])
+            self.write(self.text)
+        self._text_nodes[0].SetNthControlPointPositionWorld(0, *at)
+        self._lead_to_text()
 
     def show(self, shown: bool) -> None:
         """Draw it, or leave it out."""
         self.shown = shown
-        for node in (*self.nodes, self._outline):
-            if node is not None:
-                _show(node, shown)
+        for node in self._all_nodes():
+            _show(node, shown)
 
     def put(self, points: Sequence[Sequence[float]]) -> None:
         """Place all points, in RAS; none leaves them to the user."""
@@ -123,6 +155,15 @@ class Drawn:
         """Return the points that are placed, in RAS."""
         return [point for node in self.nodes for point in _points(node)]
 
+    def line(self) -> list[Any]:
+        """Return what is measured, in RAS: the points, or those of the smooth curve through them."""
+        curve = self.nodes[0].GetCurvePointsWorld() if KINDS[self.kind].smooth else None
+        if curve is None:
+            return self.points()
+        points = [np.array(curve.GetPoint(at)) for at in range(curve.GetNumberOfPoints())]
+        closed = len(points) > 1 and np.allclose(points[0], points[-1])
+        return points[:-1] if closed else points
+
     @property
     def part_complete(self) -> bool:
         """Whether all points of the present part are placed."""
@@ -135,9 +176,35 @@ class Drawn:
 
     def remove(self) -> None:
         """Take it out of the scene."""
-        for node in (*self.nodes, self._outline):
-            if node is not None:
-                self._scene.RemoveNode(node)
+        for node in self._all_nodes():
+            self._scene.RemoveNode(node)
+
+    def _all_nodes(self) -> list[Any]:
+        beside = [] if self._outline is None else [self._outline]
+        return [*self.nodes, *beside, *(self._text_nodes or ())]
+
+    def _text_node(self, kind: str, *, numbers: bool) -> Any:
+        node = self._scene.AddNewNodeByClass(kind, self.name)
+        node.SetLocked(True)
+        node.CreateDefaultDisplayNodes()
+        for at in range(node.GetNumberOfMeasurements()):
+            node.GetNthMeasurement(at).SetEnabled(False)
+        display = node.GetDisplayNode()
+        _style(display, numbers=numbers, named=False)
+        display.SetGlyphType(slicer.vtkMRMLMarkupsDisplayNode.Vertex2D)  # points without marks
+        display.SetLineThickness(LEADER)
+        self._keep_in_space(display, threed=False)
+        _show(node, self.shown)
+        return node
+
+    def _lead_to_text(self) -> None:
+        points = _points(self.nodes[0])
+        if self._text_nodes is None or not points:
+            return
+        ends = vtkPoints()
+        for one in (points[-1], self.text_at):
+            ends.InsertNextPoint(*one)
+        self._text_nodes[1].SetControlPointPositionsWorld(ends)
 
     def _outline_node(self) -> Any:
         node = self._scene.AddNewNodeByClass(CURVE, self.name)
@@ -167,6 +234,7 @@ class Drawn:
     def _point_changed(self, *_: Any) -> None:
         if not self._putting:  # of some of its points there are no numbers
             self._draw_outline()
+            self._lead_to_text()
             self._changed()
 
     def _draw_outline(self) -> None:
@@ -186,6 +254,11 @@ class Drawn:
 def _show(node: Any, shown: bool) -> None:
     for display in _displays(node):
         display.SetVisibility(shown)
+
+
+def _label(node: Any, at: int, text: str) -> None:
+    if node.GetNthControlPointLabel(at) != text:
+        node.SetNthControlPointLabel(at, text)
 
 
 def _displays(node: Any) -> list[Any]:

@@ -6,18 +6,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from pydicom.dataset import Dataset
 
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.measurements import (
-    Calibration,
     Measurement,
     calibration_at,
     calibrations_of,
     in_pixels,
+    shape_at,
 )
 from dicomdock.imaging.measurements.measurement import MILLIMETRE, PIXEL, SQUARE_MILLIMETRE, SQUARE_PIXEL
-from dicomdock.viewer.features.measure.kinds import calibrated, measured, on_pixels
+from dicomdock.viewer.features.measure.kinds import ANGLES, calibrated, measured, on_pixels
 from dicomdock.viewer.features.measure.nodes import Drawn
 from dicomdock.viewer.features.save.logic import SavingLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
@@ -59,7 +60,7 @@ class Numbers:
     def __init__(self, series: SeriesLogic, saving: SavingLogic) -> None:
         self._series, self._saving = series, saving
         self._found: dict[str, _Numbers] = {}
-        self._calibrations: dict[str, tuple[Calibration, ...]] = {}  # by SOP Instance UID
+        self._headers: dict[str, Dataset] = {}  # by SOP Instance UID
 
     def measure(self, drawn: Drawn) -> Measurement:
         """Measure a drawn thing whose points are all there; without values where it cannot be measured."""
@@ -103,28 +104,30 @@ class Numbers:
             Its points have no numbers.
         """
         volume = self._series.volume
-        points = [point * LPS for point in drawn.points()]
+        points = [point * LPS for point in drawn.line()]
         image = self._image(points)
         if volume.spatial:
             return measured(drawn.kind, drawn.name, points, volume, image), ""
         if image is None:
             raise GeometryError("The points do not lie on one image.")
         at = volume.geometry.to_index(points)[:, :0:-1]  # column, row
-        one = calibration_at(self._calibrations_of(image[0]), at)
+        header = self._header(image[0])
+        shape_alone = drawn.kind in ANGLES
+        one = shape_at(header, at) if shape_alone else calibration_at(calibrations_of(header), at)
         scaled = replace(volume, geometry=calibrated(volume.geometry, one))
         found = measured(drawn.kind, drawn.name, scaled.geometry.to_lps(_indices(at)), scaled, image)
         found = on_pixels(found if one.unit == "mm" else in_pixels(found), scaled.geometry)
         return found, f"In {one.unit} {one.words}"
 
-    def _calibrations_of(self, instance: str) -> tuple[Calibration, ...]:
-        """Return what pixels of an image without a position measure."""
-        if instance not in self._calibrations:
+    def _header(self, instance: str) -> Dataset:
+        """Return the header of an image; empty where it is not here any more."""
+        if instance not in self._headers:
             assert self._series.study is not None and self._series.series is not None
             place = Resource(self._series.study.uid, self._series.series.uid, instance)
             archive = self._saving.archive
             headers = [read_instance(archive, one, pixels=False) for one in archive.instances(place)]
-            self._calibrations[instance] = calibrations_of(headers[0]) if headers else ()
-        return self._calibrations[instance]
+            self._headers[instance] = headers[0] if headers else Dataset()
+        return self._headers[instance]
 
     def _image(self, points: list[Any]) -> tuple[str, int] | None:
         """Name the image that all points lie on; None where there is none."""

@@ -68,6 +68,7 @@ def measuring_panel(server: Any, *parts: Callable[[Any], None]) -> None:
             button("Save as report", control.save_measurements, main=True, testid="save-measurements")
             button("Remove all", control.drop_measurements, testid="drop-measurements")
             button("CSV", control.measurements_as_csv, title="All numbers as CSV", testid="measurements-csv")
+        html.P("Points and texts in the slices can be dragged.", v_show=f"{MEASURE.measurements}.length")
         for part in parts:
             part(server)
         with html.Div(v_show=f"{MEASURE.reports}.length"):

@@ -98,7 +98,7 @@ def series_panel(server: Any, priors: Callable[[Any], None], volumes: Callable[[
                         'style="width:64px"',
                     ],
                 )
-                html.Span("images a second (Space plays)")
+                html.Span("images a second")
             html.P(shown(CINE.rate_words), raw_attrs=['data-testid="rate-words"'])
         html.P(shown(SERIES.arrival_words), v_show=SERIES.arrival_words, raw_attrs=['role="status"'])
         html.P("{{ remark }}", v_for=f"(remark, i) in {SERIES.remarks}", key="i")

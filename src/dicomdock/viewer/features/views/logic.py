@@ -21,6 +21,7 @@ from dicomdock.viewer.features.layout.layouts import (
     definitions,
 )
 from dicomdock.viewer.features.views.corner_text import CornerText
+from dicomdock.viewer.features.views.cross import Cross
 from dicomdock.viewer.features.views.cursor_values import CursorValues
 from dicomdock.viewer.features.views.layers import Layers
 from dicomdock.viewer.features.views.mouse import Mouse
@@ -65,13 +66,14 @@ class Views:
         self._remote = remote_views(server, app.view_manager, self._slice_ui, self._threed_ui)
         self._values = CursorValues(self.layers.of, self._remote.show_value)
         self.mouse = Mouse(app, self.state, self._remote, self._values, self._scroll)
+        self.cross = Cross(self.state, self._remote)
         # All that a page has sent before it asks is done when it has the answer.
         server.controller.trigger("scene_states")(self._scene_states)
         self.layouts = LayoutManager(app.scene, app.view_manager, server)
         # All views are there before the segment editor's effects, which look for them when they are made.
         self.layouts.register_layout_dict(definitions())
         leave_out_other_slices(self.slices())
-        self._aids = PlaneAids(app, self.state, self._shown, self.redraw)
+        self.aids = PlaneAids(app, self.state, self._shown, self.redraw)
         name = self.state.name
         self.state.bind_changes(
             {
@@ -109,7 +111,7 @@ class Views:
         for tag in wanted:
             self._shown[tag] = shown
         self.space.refresh()
-        self._aids.refresh()
+        self.aids.refresh()
 
     def show_over(self, over: ShownVolume | None, opacity: int) -> None:
         """Show a volume over that of all views but those of series beside it; None for nothing.
@@ -135,6 +137,10 @@ class Views:
         """Return the views that the layout shows."""
         manager = self.app.view_manager
         return list(manager.filter_visible_views(manager.get_views()))
+
+    def visible_at(self, tag: str) -> Any:
+        """Return a view by its tag, or the first one where the layout does not show it."""
+        return next((one for one in self.visible() if one.get_singleton_tag() == tag), self.visible()[0])
 
     def view(self, tag: str) -> Any:
         """Return a view by its tag."""

@@ -64,6 +64,27 @@ class Mouse:
 
         self._remote.drag_places(how, draw, ended)
 
+    def take_drags(
+        self,
+        grabbed: Callable[[Any, tuple[float, float]], Callable[[float, float], None] | None],
+        dropped: Callable[[], None],
+    ) -> None:
+        """Let what lies in slices be dragged with the left button, while no tool is in hand.
+
+        Parameters
+        ----------
+        grabbed : called with a slice view and where the button is pressed, in pixels from its lower
+            left; returns what moves the thing there to where the mouse goes, None where there is none.
+        dropped : called at the end.
+        """
+
+        def grab(tag: str, at: tuple[float, float]) -> Callable[[float, float], None] | None:
+            view = self._app.view_manager.get_view(tag)
+            free = self._interaction == "window" and view in self._app.view_manager.get_slice_views()
+            return grabbed(view, at) if free else None
+
+        self._remote.take_drags(grab, dropped)
+
     def take_clicks(self, clicked: Callable[[str, np.ndarray], None] | None) -> None:
         """Call a function with the tag of the slice view that is clicked and the point, in mm, LPS.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from slicer import vtkMRMLCrosshairNode
@@ -66,6 +67,17 @@ class PlaneAids:
             view.set_slab_type(kinds[chosen.slab_kind].value)
             view.set_slab_thickness(thickness)
             view.set_slab_enabled(thickness > 0)
+
+    @contextmanager
+    def without_handles(self) -> Iterator[None]:
+        """Draw the planes' handles as if they were not chosen, for the time of a picture to keep."""
+        logic = self._app.app_logic
+        drawn = logic.GetIntersectingSlicesEnabled(logic.IntersectingSlicesInteractive)
+        logic.SetIntersectingSlicesEnabled(logic.IntersectingSlicesInteractive, False)
+        try:
+            yield
+        finally:
+            logic.SetIntersectingSlicesEnabled(logic.IntersectingSlicesInteractive, drawn)
 
     def _chosen(self, *_: object) -> None:
         self.refresh()

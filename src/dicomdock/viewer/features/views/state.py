@@ -26,6 +26,7 @@ class ViewsState:
     lines : each slice view shows where the others cut it.
     handles : these lines have handles, by which the planes of the others are moved and turned.
     playable : a slice view that is seen has more than one slice.
+    cross_view : the view with the cross that keys move; empty for none. ``cross_place`` is where, as CSS.
     """
 
     layout: str = FOUR_VIEWS
@@ -40,6 +41,8 @@ class ViewsState:
     lines: bool = False
     handles: bool = False
     playable: bool = False
+    cross_view: str = ""
+    cross_place: str = ""
 
 
 @dataclass

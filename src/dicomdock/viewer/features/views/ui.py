@@ -38,6 +38,7 @@ def slice_overlay(server: Any, view_id: str, _view: Any) -> None:
         html.Div(
             classes="corner value", v_show=VIEWS.words_shown
         )  # written by viewer.js, shown where the mouse is
+        _cross(view_id)
     _reset_button(server, view_id)
     with html.Div(classes="slices", v_show=f"{view.count} > 1"):
         html.Div(classes="arrival", style=(f"{{ backgroundImage: {view.arrival} }}",))
@@ -59,6 +60,7 @@ def threed_overlay(server: Any, view_id: str, _view: Any) -> None:
     with html.Div(classes="over"):
         html.Div("3D", classes="corner tl", v_show=VIEWS.words_shown)
         html.Div(shown(VIEWS.threed_note), classes="corner bl", v_show=VIEWS.threed_note)
+        _cross(view_id)
     html.Button(
         "Draw the volume",
         click=f"{VOLUME.rendering} = true",
@@ -79,10 +81,19 @@ def threed_overlay(server: Any, view_id: str, _view: Any) -> None:
     _reset_button(server, view_id)
 
 
+def _cross(view_id: str) -> None:
+    html.Div(
+        classes="cross",
+        v_if=f"{VIEWS.cross_view} === '{view_id}'",
+        style=(VIEWS.cross_place,),
+        raw_attrs=[f'data-testid="cross-{view_id}"'],
+    )
+
+
 def _reset_button(server: Any, view_id: str) -> None:
     with html.Button(
         classes="fit",
-        title="Fit the picture into the view (r)",
+        title="Fit the picture into the view",
         click=(server.controller.fit_view, f"['{view_id}']"),
         raw_attrs=[f'data-testid="fit-{view_id}"'],
     ):

@@ -67,7 +67,7 @@ def window_panel(server: Any) -> None:
         with html.Div(v_show=WINDOW.grey):
             select_colours(WINDOW.colours, WINDOW.palettes, "Colours of the series", "colours")
             with html.Div(v_show=f"{WINDOW.colours} === '{GREY}'"):
-                checkbox(WINDOW.inverted, "Inverted: low values bright (i)")
+                checkbox(WINDOW.inverted, "Inverted: low values bright")
             html.P("Colours are for viewing only and are not saved.", v_show=f"{WINDOW.colours} !== '{GREY}'")
         suv_types(f"{SERIES.series_list}.some(s => s.uid === {SERIES.series_uid} && s.modality === 'PT')")
         with html.Div(v_show=SERIES.kind_3d):
@@ -75,8 +75,8 @@ def window_panel(server: Any) -> None:
         oblique_part(server)
         html.H3("Pictures")
         with html.Div(classes="row"):
-            button("Turn", control.turn_picture, title="By 90 degrees, clockwise (t)", testid="turn-picture")
-            button("Mirror", control.mirror_picture, title="Left and right (m)", testid="mirror")
+            button("Turn", control.turn_picture, title="By 90 degrees, clockwise", testid="turn-picture")
+            button("Mirror", control.mirror_picture, title="Left and right", testid="mirror")
             button(
                 "As usual", control.turn_picture_back, title="As they lie in the patient", testid="turn-back"
             )
@@ -93,7 +93,7 @@ def window_panel(server: Any) -> None:
             button(
                 "Reset all",
                 control.reset,
-                title="Window, zoom and planes as they were opened (Shift+R)",
+                title="Window, zoom and planes as they were opened",
                 testid="reset",
             )
         with html.Div(v_show=OVERLAYS.has_overlays):
