@@ -60,8 +60,14 @@ def too_many_clients() -> Response:
 
 
 async def in_thread(function: Callable[[], T]) -> T:
-    """Run blocking work in a thread."""
-    return await asyncio.get_running_loop().run_in_executor(_threads, function)
+    """Run blocking work in a thread; called off, it ends first, for its files are taken away then."""
+    work = asyncio.get_running_loop().run_in_executor(_threads, function)
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([work])
+        raise
 
 
 def warning_header(warnings: Iterable[str]) -> dict[str, str]:
