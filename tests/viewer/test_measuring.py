@@ -301,8 +301,11 @@ def test_points_are_placed_by_keys_alone(panel: Screen) -> None:
     panel.button("distance").focus()
     keyboard.press("Enter")
     panel.wait("s.measuring === 'distance'")
-    for _ in range(2):  # the first arrow shows the cross in the middle
-        keyboard.press("ArrowLeft")
+    keyboard.press("ArrowUp")  # leads through the slices until the cross is there
+    panel.until(lambda: panel.slice()[0] == before + 1)
+    keyboard.press("Enter")
+    panel.wait("s.cross_view")
+    keyboard.press("ArrowLeft")
     keyboard.press("Enter")
     for _ in range(8):
         keyboard.press("Shift+ArrowRight")
@@ -312,8 +315,8 @@ def test_points_are_placed_by_keys_alone(panel: Screen) -> None:
     (words,) = panel.state("measurements")[0]["words"]
     assert float(words.split()[1]) == pytest.approx(80 / pixel, rel=0.01)
     expect(panel.button("distance")).to_be_focused()
-    keyboard.press("ArrowUp")
-    panel.until(lambda: panel.slice()[0] == before + 1)
+    keyboard.press("ArrowDown")
+    panel.until(lambda: panel.slice()[0] == before)
 
 
 def save_report(opened: Opened, panel: Screen) -> ArchivedInstance:

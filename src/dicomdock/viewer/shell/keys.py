@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 ZOOM = 1.25  # by one key
 
-Context = Literal["views", "placing"]
-"""When a key holds: always, or instead while the points of a measurement are placed."""
+Context = Literal["views", "placing", "cross"]
+"""When a key holds: always, while the points of a measurement are placed, while the cross for it is shown."""
 
 Keys = dict[str, tuple[str, ...]]
 """The keys of each action, by its name; an empty tuple where it has none."""
@@ -105,8 +105,8 @@ def _cross(key: str, right: int, up: int) -> Iterator[Action]:
             view = station.views.visible_at(station.focus)
             station.views.cross.move(view, right * far, up * far)
 
-        words = f"while measuring: move a cross by {words}"
-        yield Action(f"cross-{held}{key}", (f"{held}Arrow{key}",), words, move, "placing", changeable=False)
+        words = f"while measuring, with the cross: move it by {words}"
+        yield Action(f"cross-{held}{key}", (f"{held}Arrow{key}",), words, move, "cross", changeable=False)
 
 
 def _preset(at: int) -> Action:
@@ -166,16 +166,16 @@ ACTIONS = (
     Action("distance", ("d",), "measure a distance", lambda one: one.measure("distance")),
     Action("angle", ("a",), "measure an angle", lambda one: one.measure("angle")),
     Action("region", ("o",), "measure a region", lambda one: one.measure("region")),
-    *CROSS[::2],
-    *CROSS[1::2],
     Action(
         "place",
         ("Enter",),
-        "while measuring: place a point at the cross",
+        "while measuring: show a cross; again: place a point there",
         lambda one: one.views.cross.click(one.views.visible_at(one.focus)),
         "placing",
         changeable=False,
     ),
+    *CROSS[::2],
+    *CROSS[1::2],
     Action(
         "key-image",
         ("k",),
@@ -260,7 +260,7 @@ def problem(keys: Keys, name: str, key: str) -> str:
 
 def by_context(keys: Keys) -> dict[Context, dict[str, str]]:
     """Return the action of each key, in each context."""
-    found: dict[Context, dict[str, str]] = {"views": {}, "placing": {}}
+    found: dict[Context, dict[str, str]] = {"views": {}, "placing": {}, "cross": {}}
     for name, given in keys.items():
         found[NAMED[name].when].update(dict.fromkeys(given, name))
     return found

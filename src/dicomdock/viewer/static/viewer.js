@@ -247,8 +247,9 @@
   window.addEventListener("keydown", (event) => {
     if (event.metaKey || !window.trame?.state) return;
     const name = keyName(event);
-    const { views, placing } = window.trame.state.get("key_actions") ?? {};
-    const action = { ...views, ...(window.trame.state.get("measuring") ? placing : {}) }[name];
+    const { views, placing, cross } = window.trame.state.get("key_actions") ?? {};
+    const [measuring, crossed] = ["measuring", "cross_view"].map((one) => window.trame.state.get(one));
+    const action = { ...views, ...(measuring ? placing : {}), ...(measuring && crossed ? cross : {}) }[name];
     // Who has just typed a name and saves does not mean the browser's own file dialog.
     if (!action || typing(event.target) && action !== "save") return;
     if (ITS_OWN.some(([kind, keys]) => keys.includes(name) && event.target.matches?.(kind))) return;
