@@ -1,8 +1,12 @@
 // Before trame's own script: it takes each message from the viewer as a Blob, which the browser keeps in another of its
 // processes and gives back in three more messages between them. As memory of the page a message is there at once.
 (() => {
-  const kind = Object.getOwnPropertyDescriptor(WebSocket.prototype, "binaryType");
-  Object.defineProperty(WebSocket.prototype, "binaryType", {
+  // An extension of the browser may have put a class of its own in its place.
+  let sockets = WebSocket.prototype;
+  while (sockets && !Object.hasOwn(sockets, "binaryType")) sockets = Object.getPrototypeOf(sockets);
+  if (!sockets) return;
+  const kind = Object.getOwnPropertyDescriptor(sockets, "binaryType");
+  Object.defineProperty(sockets, "binaryType", {
     ...kind,
     set(wanted) { kind.set.call(this, wanted === "blob" ? "arraybuffer" : wanted); },
   });
