@@ -147,6 +147,7 @@ def _pictures(here: Place, browser: Browser) -> dict[str, tuple[list[float], flo
 
 def _typing(here: Place, browser: Browser) -> dict[str, tuple[list[float], float]]:
     home = here.empty("pages-typing") / "home"
+    here.remove_others()  # the first study of the list is one of several series
     quiet: list[float] = []
     busy: list[float] = []
     with running(home, env=ENVIRONMENT) as dock:

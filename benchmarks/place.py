@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -78,6 +79,15 @@ class Place:
         if not self._indexed:
             self._indexed = large.fill(settings, self.effort.studies)
         return settings, self._indexed
+
+    def remove_others(self) -> None:
+        """Take from the server what was stored there meanwhile."""
+        own = {str(one.resource.study) for one in self.series}
+        for key in json.loads(self.orthanc.rest("GET", "/studies")):
+            path = f"/studies/{key}"
+            study = json.loads(self.orthanc.rest("GET", path))
+            if study["MainDicomTags"]["StudyInstanceUID"] not in own:
+                self.orthanc.rest("DELETE", path)
 
     def curl(self, resource: Resource, *, port: int | None = None) -> list[str]:
         """Give the command that fetches a resource into one file."""
