@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from benchmarks.reasons import REASONS
 from benchmarks.rounds import Runs, ratios, spread_of
+from dicomdock.imaging.numbers import number_text
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,9 @@ def record(
     """
     middle = statistics.median(values)
     reached = middle >= limit if at_least else middle <= limit
-    goal = f"{'at least' if at_least else 'at most'} {limit:g}{unit}"
+    goal = f"{'at least' if at_least else 'at most'} {number_text(limit, 3)}{unit}"
     noise = spread_of(values).removeprefix("spread ") if len(values) > 2 else "one round"
-    outcomes.append(Outcome(title, what, goal, f"{middle:.3g}{unit}", noise, reached))
+    outcomes.append(Outcome(title, what, goal, f"{number_text(middle, 3)}{unit}", noise, reached))
     return reached
 
 
@@ -129,9 +130,11 @@ def goals_table(title: str, measured: dict[str, tuple[list[float], float]]) -> s
     lines = [f"### {title}", "", "| what | median (min - max) | spread | goal |", "|---|---|---|---|"]
     for name, (values, goal) in measured.items():
         reached = "" if record(title, name, goal, values) else " **not reached**"
-        middle = f"{statistics.median(values):.3g} ({min(values):.3g} - {max(values):.3g})"
+        middle, least, most = (
+            number_text(one, 3) for one in (statistics.median(values), min(values), max(values))
+        )
         noise = spread_of(values).removeprefix("spread ") if len(values) > 2 else ""
-        lines.append(f"| {name} | {middle} | {noise} | {goal:g}{reached} |")
+        lines.append(f"| {name} | {middle} ({least} - {most}) | {noise} | {number_text(goal, 3)}{reached} |")
     return shown([*lines, ""])
 
 
