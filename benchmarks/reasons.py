@@ -60,6 +60,10 @@ REASONS: Mapping[tuple[str, ...], str] = MappingProxyType(
             " syncs."
         ),
         ("Viewer", "link to"): _FIRST_IMAGE,
+        ("Viewer", "pull while it plays"): (
+            "One pull each way, of 0.4 to 0.9 s: runs of one day gave 0.62 and 1.5, so that one pair shows"
+            " little."
+        ),
         ("studies one after another", "seen"): _FIRST_IMAGE,
         ("A project of",): _FIRST_IMAGE,
         ("A series of 2,000",): (
