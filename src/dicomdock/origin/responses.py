@@ -281,14 +281,15 @@ class Streamed(Response):
     async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         gone = asyncio.ensure_future(_disconnected(receive))
-        ahead: asyncio.Future[bytes] | None = None
+        ahead: asyncio.Future[Sequence[bytes]] | None = None
         try:
             if scope["method"] != "HEAD":
                 ahead = asyncio.ensure_future(self._next())
-                while (piece := await ahead) and not gone.done():
+                while (chunks := await ahead) and not gone.done():
                     ahead = asyncio.ensure_future(self._next())
-                    with anyio.fail_after(STALLED):
-                        await send({"type": "http.response.body", "body": piece, "more_body": True})
+                    for chunk in chunks:
+                        with anyio.fail_after(STALLED):
+                            await send({"type": "http.response.body", "body": chunk, "more_body": True})
             if not gone.done():
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         except TimeoutError:
@@ -303,20 +304,21 @@ class Streamed(Response):
                     _ = ahead.exception()  # seen above already, or of no interest after the client has gone
                 await in_thread(self._close)
 
-    async def _next(self) -> bytes:
+    async def _next(self) -> Sequence[bytes]:
         return await in_thread(self._step)
 
-    def _step(self) -> bytes:
+    def _step(self) -> Sequence[bytes]:
         """Make what is sent next, in one visit to a thread; nothing at the end.
 
-        Joined, as sending each chunk, such as the head of a part, costs more than the copy.
+        Small chunks, such as the head of a part, are joined: sending each costs more than the copy. A large
+        one is not, for a client that stalls would hold both.
         """
         made: list[bytes] = []
         length = 0
         while length < self._flow.piece and (chunk := next(self._chunks, None)) is not None:
             made.append(chunk)
             length += len(chunk)
-        return b"".join(made)
+        return list(gathered(made, self._flow))
 
     def _close(self) -> None:
         if isinstance(self._chunks, Generator):
