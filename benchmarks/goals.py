@@ -48,9 +48,14 @@ def record(
     middle = statistics.median(values)
     reached = middle >= limit if at_least else middle <= limit
     goal = f"{'at least' if at_least else 'at most'} {number_text(limit, 3)}{unit}"
-    noise = spread_of(values).removeprefix("spread ") if len(values) > 2 else "one round"
+    noise = _noise(values) or "one round"
     outcomes.append(Outcome(title, what, goal, f"{number_text(middle, 3)}{unit}", noise, reached))
     return reached
+
+
+def _noise(values: Sequence[float]) -> str:
+    """Return the spread of a median for a cell; empty where there are too few values for one."""
+    return spread_of(values).removeprefix("spread ") if len(values) > 2 else ""
 
 
 def summary() -> str:
@@ -133,8 +138,9 @@ def goals_table(title: str, measured: dict[str, tuple[list[float], float]]) -> s
         middle, least, most = (
             number_text(one, 3) for one in (statistics.median(values), min(values), max(values))
         )
-        noise = spread_of(values).removeprefix("spread ") if len(values) > 2 else ""
-        lines.append(f"| {name} | {middle} ({least} - {most}) | {noise} | {number_text(goal, 3)}{reached} |")
+        lines.append(
+            f"| {name} | {middle} ({least} - {most}) | {_noise(values)} | {number_text(goal, 3)}{reached} |"
+        )
     return shown([*lines, ""])
 
 

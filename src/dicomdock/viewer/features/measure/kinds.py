@@ -11,7 +11,6 @@ import numpy as np
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.measurements import (
-    Calibration,
     Measurement,
     angle,
     cobb_angle,
@@ -216,11 +215,6 @@ def placed(one: Measurement, geometry: VolumeGeometry) -> tuple[str, list[Point]
             return ("ellipse", corners) if straight else ("region", _round(points))
         case _:
             return None
-
-
-def calibrated(geometry: VolumeGeometry, one: Calibration) -> VolumeGeometry:
-    """Return the grid of a stack of images without a position, with pixels as large as a calibration says."""
-    return VolumeGeometry.of_stack(geometry.shape, one.rows, one.columns)
 
 
 def on_pixels(one: Measurement, geometry: VolumeGeometry) -> Measurement:

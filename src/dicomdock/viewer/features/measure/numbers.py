@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import GeometryError
+from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.measurements import (
     Measurement,
     calibration_at,
@@ -18,7 +19,7 @@ from dicomdock.imaging.measurements import (
     shape_at,
 )
 from dicomdock.imaging.measurements.measurement import MILLIMETRE, PIXEL, SQUARE_MILLIMETRE, SQUARE_PIXEL
-from dicomdock.viewer.features.measure.kinds import ANGLES, calibrated, measured, on_pixels
+from dicomdock.viewer.features.measure.kinds import ANGLES, measured, on_pixels
 from dicomdock.viewer.features.measure.nodes import Drawn
 from dicomdock.viewer.features.save.logic import SavingLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
@@ -114,7 +115,8 @@ class Numbers:
         header = self._header(image[0])
         shape_alone = drawn.kind in ANGLES
         one = shape_at(header, at) if shape_alone else calibration_at(calibrations_of(header), at)
-        scaled = replace(volume, geometry=calibrated(volume.geometry, one))
+        grid = VolumeGeometry.of_stack(volume.geometry.shape, one.rows, one.columns)
+        scaled = replace(volume, geometry=grid)
         found = measured(drawn.kind, drawn.name, scaled.geometry.to_lps(_indices(at)), scaled, image)
         found = on_pixels(found if one.unit == "mm" else in_pixels(found), scaled.geometry)
         return found, f"In {one.unit} {one.words}"
