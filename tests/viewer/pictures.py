@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+ALIKE = 4.0  # mean difference, of 255, of a view from what numpy draws
+
 RIGHT_AND_DOWN = {
     "Red": ((1, 0, 0), (0, 1, 0)),
     "Yellow": ((0, 1, 0), (0, 0, -1)),

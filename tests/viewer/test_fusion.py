@@ -28,11 +28,10 @@ from tests.viewer.conftest import (
     phantom,
     viewing_study,
 )
-from tests.viewer.pictures import difference, windowed
+from tests.viewer.pictures import ALIKE, difference, windowed
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
 
-ALIKE = 4.0  # mean difference, of 255, of a view from what numpy draws
 PET_SHAPE = (12, 24, 20)
 PET_AFFINE = np.array([[0, 0, 3.0, -27], [0, 3.0, 0, -33], [4, 0, 0, 12], [0, 0, 0, 1.0]])
 """3 mm pixels, 4 mm slices, inside of the CT; (k, j, i) -> LPS."""
