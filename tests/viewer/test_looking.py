@@ -12,13 +12,7 @@ from playwright.sync_api import expect
 
 from dicomdock.config.preferences import Preferences
 from tests.dock.using import arrived
-from tests.viewer.conftest import (
-    SHAPE,
-    WINDOW,
-    Opened,
-    Screen,
-    phantom,
-)
+from tests.viewer.conftest import SHAPE, WINDOW, Opened, Screen, phantom
 from tests.viewer.pictures import ALIKE, difference, windowed
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]

@@ -24,13 +24,7 @@ from tests.builders import Made, composite, made
 from tests.imaging.scans import AXIAL, headers, oblique, put_pixels, scan
 from tests.imaging.test_video import MP4, endoscopy
 from tests.imaging.test_waveforms import ecg
-from tests.viewer.conftest import (
-    Opened,
-    Screen,
-    made_study,
-    phantom,
-    viewing_study,
-)
+from tests.viewer.conftest import Opened, Screen, made_study, phantom, viewing_study
 from tests.viewer.editing import TOOLS
 from tests.viewer.pictures import ALIKE, difference
 
