@@ -22,7 +22,8 @@ from dicomdock.viewer.features.layout.layouts import (
 )
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.features.views.logic import Views
-from dicomdock.viewer.loading import Events, Loaded, Loader
+from dicomdock.viewer.loaded import Loaded
+from dicomdock.viewer.loading import Events, Loader
 from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.registrations import Registrations
