@@ -233,7 +233,7 @@ def _images() -> list[bytes]:
 
 
 def _enhanced() -> bytes:
-    from tests.imaging.test_geometry import enhanced
+    from tests.imaging.test_frame_planes import enhanced
 
     dataset = enhanced()
     put_pixels(dataset, np.zeros((8, 10, 12), np.uint16))

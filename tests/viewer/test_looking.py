@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from playwright.sync_api import expect
 
 from dicomdock.config.preferences import Preferences
 from tests.dock.using import arrived
-from tests.viewer.conftest import SHAPE, WINDOW, Opened, Screen, phantom
+from tests.viewer.conftest import SHAPE, WINDOW, Opened, Screen, made_study, phantom, viewing_study
 from tests.viewer.pictures import ALIKE, difference, windowed
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
@@ -32,6 +33,14 @@ GLASS = """([x, y]) => {
     return glass.getContext("2d").getImageData(...at, 1, 1).data[0];
 }"""
 """Reads the grey of a pixel of the magnifier, so many from its middle."""
+
+
+@pytest.fixture(scope="module")
+def opened(viewer_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+    """The phantom, as CT in HU."""
+    _, _, ct = made_study(RescaleIntercept="0", RescaleSlope="1")
+    with viewing_study({"ct": ct}, "ct", tmp_path_factory.mktemp("viewer")) as found:
+        yield found
 
 
 def as_numpy_draws_it(screen: Screen) -> None:
@@ -193,6 +202,7 @@ def test_a_right_click_opens_the_menu_of_the_view(screen: Screen) -> None:
 
 
 def test_a_drag_scrolls_through_the_series(screen: Screen) -> None:
+    screen.button("slices-Red").fill("10")  # away from both ends, where an earlier test may have left it
     page, (x, y) = screen.page, screen.middle()
     page.mouse.click(x, y, button="right")
     screen.button("menu-scroll").click()
