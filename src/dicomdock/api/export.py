@@ -201,7 +201,7 @@ class _Target:
                     raise InvalidInput(f"{there} is there already; export to another folder, or remove it.")
 
     def name(self, base: str, ending: str) -> str:
-        """Return a name that this export has not used yet, also for systems that do not tell A from a."""
+        """Return a name that this export has not used yet, also where A and a are the same."""
         stem, count = base, 1
         while self._used & (names := {f"{stem}{ending}".casefold(), f"{stem}.json".casefold()}):
             count += 1

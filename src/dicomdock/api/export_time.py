@@ -21,7 +21,7 @@ _TIME_POINTS = {
     "TemporalPosition",
     "TriggerTime",
 }
-"""What tells the volumes of one four-dimensional file apart; each echo and kind of image has its own file."""
+"""What distinguishes the volumes of one four-dimensional file; each echo and kind of image has its own."""
 
 
 def in_files(plans: Sequence[VolumePlan]) -> list[list[VolumePlan]]:

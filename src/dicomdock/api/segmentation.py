@@ -118,7 +118,7 @@ class Segmentation(imaging.Segmentation):
         Raises
         ------
         InvalidInput
-            The file's name tells neither format, or no voxel has a value that was named.
+            The file's name states neither format, or no voxel has a value that was named.
         GeometryError
             It is not a label map, or its grid is not the volume's.
         """
@@ -221,7 +221,7 @@ class Segmentation(imaging.Segmentation):
         Returns
         -------
         PushReport
-            ``complete`` tells whether the server has it; ``results`` why not.
+            ``complete`` states whether the server has it; ``results`` why not.
         """
         place = self.save(archive)
         home = archive or self.archive

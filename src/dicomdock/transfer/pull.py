@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from dicomdock.archive import Archive
 
 Wanted: TypeAlias = Callable[[str], "str | None"]
-"""Gives the UID of the series of a study that somebody waits for."""
+"""Returns the UID of the series of a study that somebody waits for."""
 
 RETRY_AFTER = 1.0  # seconds after which what is missing at the end is asked for once more
 SINGLE_MOST = 8  # missing instances of a series that are always requested one by one

@@ -283,6 +283,6 @@ class Loader:
 
 
 def _return_memory() -> None:
-    """Give the system back what reading the files took, which glibc would keep: up to 200 MB."""
+    """Return to the system the memory that reading the files took, up to 200 MB, which glibc would keep."""
     with suppress(AttributeError, OSError):  # another C library than glibc
         ctypes.CDLL(None).malloc_trim(0)

@@ -146,7 +146,7 @@ class SegmentsLogic:
         self.editor.set_segment_properties(segment_id, properties)
 
     def colour_segment(self, segment_id: str, colour: str) -> None:
-        """Give a segment a colour, as ``#rrggbb``."""
+        """Set the colour of a segment, as ``#rrggbb``."""
         properties = self.editor.get_segment_properties(segment_id)
         if properties is not None:
             properties.color_hex = colour
