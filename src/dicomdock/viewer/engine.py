@@ -187,7 +187,7 @@ def cut_shown_image(scissors: Any, alone: Callable[[], bool]) -> None:
     Parameters
     ----------
     scissors : the effect.
-    alone : whether images are not slices of one volume now.
+    alone : whether images are no slices of one volume now.
     """
     all_slices = scissors._create_bounding_mask
 
