@@ -499,7 +499,7 @@ def test_real_orthanc_gives_every_transfer_syntax_as_stored(orthanc, zoo, settin
 
 
 def data_set(file):
-    """Give a file from the SOP Class UID on; before it tiny-pacs writes a meta information of its own."""
+    """Return a file from the SOP Class UID on; before it tiny-pacs writes a meta information of its own."""
     return file[file.index(b"\x08\x00\x16\x00UI") :]
 
 

@@ -34,7 +34,7 @@ SHAPE = (6, 10, 12)
 
 
 def labels(shape: tuple[int, int, int] = SHAPE) -> np.ndarray:
-    """Give two segments that leave the first and last slice empty."""
+    """Return two segments that leave the first and last slice empty."""
     array = np.zeros(shape, np.uint8)
     array[1:4, 2:7, 3:9] = 1
     array[3:5, 5:9, 1:6] = 2

@@ -268,7 +268,7 @@ def test_a_header_that_claims_too_much_memory_is_refused() -> None:
 
 
 def ramp(geometry: VolumeGeometry) -> np.ndarray:
-    """Give a linear function of the position in the patient, which linear interpolation keeps."""
+    """Return a linear function of the position in the patient, which linear interpolation keeps."""
     points = geometry.to_lps(np.moveaxis(np.indices(geometry.shape), 0, -1))
     return (points @ [1.0, 2.0, -3.0] + 5).astype(np.float64)
 

@@ -9,7 +9,7 @@ Point = tuple[float, float]
 
 
 def at(screen: Screen, j: float, i: float) -> Point:
-    """Give where a voxel's place (row, column) is on the page."""
+    """Return where a voxel's place (row, column) is on the page."""
     box = screen.box()
     scale = max(SHAPE[1] / box["height"], SHAPE[2] / box["width"])  # mm a pixel; voxels are 1 mm
     return (

@@ -53,7 +53,7 @@ class Told:
 
 
 def described(instances: list[Made]) -> list[dict[str, Any]]:
-    """Give what a server says about instances."""
+    """Return what a server says about instances."""
     return [
         one.dataset.to_json_dict(bulk_data_threshold=1, bulk_data_element_handler=lambda _: "x")
         for one in instances

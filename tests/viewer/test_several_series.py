@@ -153,7 +153,7 @@ def test_a_series_is_shown_in_a_palette_of_the_standard(screen: Screen, study: d
 
 
 def difference_of_colours(pixels: np.ndarray) -> float:
-    """Give how far the colours of a picture differ from grey, in its middle."""
+    """Return how far the colours of a picture differ from grey, in its middle."""
     return float(np.median(np.ptp(pixels[100:-100, 100:-100].astype(float), axis=2)))
 
 

@@ -38,7 +38,7 @@ def test_a_certificate_that_nobody_knows_is_refused(quick, certificate):
 
 
 def pinned(server, settings, name="pacs.test", addresses=("127.0.0.1",), **more):
-    """Give a connection by a name that only ``addresses`` lead to."""
+    """Return a connection by a name that only ``addresses`` lead to."""
     return Http(
         ServerProfile("pacs", server.url.replace("127.0.0.1", name), **more).endpoint,
         BearerAuth(SECRET),
