@@ -66,19 +66,7 @@ class TargetTable(CsvTable):
 
 
 def measured(archive: Home, studies: Sequence[Resource], only: Sequence[str] = ()) -> TargetTable:
-    """Read the diameters of the measurement reports of some studies.
-
-    Parameters
-    ----------
-    only : names of lesions; empty for all that have a diameter.
-
-    Raises
-    ------
-    InvalidInput
-        The studies are of several patients.
-    NotInArchive
-        A study is not in the archive.
-    """
+    """Read the diameters of the measurement reports of some studies; see ``Archive.targets``."""
     points, patients = [], set()
     wanted = {one.casefold() for one in only}
     for study in studies:
