@@ -104,6 +104,7 @@ def test_a_projection_is_segmented_measured_and_opened_again(
             cut(screen)
             screen.wait("s.unsaved")
             kept = save(opened, screen)[0]
+            expect(screen.button("fill")).to_be_disabled()  # there is nothing between
             assert 0 < kept.sum() < painted.sum() and not (kept & ~painted).any()
             numbers = measured(screen)
             values = PIXELS[kept].astype(float)

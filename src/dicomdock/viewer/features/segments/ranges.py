@@ -90,6 +90,7 @@ class Ranges:
         size, step, most = brush_of(shown.volume)
         with self._state as data:
             data.histogram, data.grey, data.unit = "", shown.grey, unit_of(shown.volume)
+            data.fillable = len(shown.volume.array) > 2
             for values in self._values if whole else ():
                 values.step = 1
             for at, brush in enumerate(self._brushes):

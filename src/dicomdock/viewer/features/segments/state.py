@@ -40,6 +40,7 @@ class SegmentsState:
     coded : the structure that the active segment is coded as; empty where its name has no codes.
     histogram : of the shown volume's values, from the least to the greatest, as the path of an SVG.
     grey : the shown images have values, which some tools work with; colours are none.
+    fillable : the shown series has images between others, which can be filled from these.
     unit : of sizes on the shown images: ``mm``, or ``px`` where their pixels are not calibrated.
     """
 
@@ -53,4 +54,5 @@ class SegmentsState:
     coded: str = ""
     histogram: str = ""
     grey: bool = True
+    fillable: bool = True
     unit: str = "mm"

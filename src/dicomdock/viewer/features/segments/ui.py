@@ -88,7 +88,12 @@ def segments_panel(
                         disabled=f"{BUSY} || !{SEGMENTS.grey}",
                         testid="grow",
                     )
-                    button("Fill between slices", control.fill_between, disabled=BUSY, testid="fill")
+                    button(
+                        "Fill between slices",
+                        control.fill_between,
+                        disabled=f"{BUSY} || !{SEGMENTS.fillable}",
+                        testid="fill",
+                    )
                 with html.Label():
                     button("Margin", control.apply_margin, disabled=BUSY, testid="margin")
                     html.Input(
