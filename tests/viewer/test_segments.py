@@ -358,6 +358,48 @@ def test_drawing_an_outline_fills_it_on_the_slice(axial: Editor) -> None:
     and_back(axial, STARTS["apart"], after)
 
 
+def test_a_shape_is_kept_however_late_the_viewer_answers(axial: Editor) -> None:
+    angles = np.linspace(0, 2 * np.pi, 120, endpoint=False)
+    radii = 18 + 5 * np.sin(5 * angles)
+    rows, columns = 40 + radii * np.sin(angles), 32 + radii * np.cos(angles)
+
+    def draw_while_it_is_held_up() -> None:
+        assert axial.opened.pid is not None
+        places = [axial.at(*one) for one in zip(rows, columns, strict=True)]
+        axial.page.mouse.move(*places[0])
+        axial.screen.handled()
+        os.kill(axial.opened.pid, signal.SIGSTOP)
+        try:
+            axial.page.mouse.down()
+            for place in places:
+                axial.page.mouse.move(*place)
+            axial.page.mouse.up()
+        finally:
+            os.kill(axial.opened.pid, signal.SIGCONT)
+        axial.page.evaluate("() => window.dicomdock.settled()")
+        axial.done()
+
+    axial.open("empty")
+    axial.slice(10)
+    axial.tool("draw")
+    axial.page.locator(".editor").get_by_role("button", name="Freehand").click()
+    draw_while_it_is_held_up()
+    due = abs(np.dot(columns, np.roll(rows, 1)) - np.dot(rows, np.roll(columns, 1))) / 2
+    assert axial.saved()["A"].sum() == pytest.approx(due, rel=0.02)
+    axial.open("empty")
+    axial.slice(10)
+    axial.tool("paint")
+    axial.number("Brush size", 3)
+    axial.screen.wait(f"s.{BRUSH_MM} === 3")
+    axial.screen.handled()
+    draw_while_it_is_held_up()
+    along = np.zeros(SHAPE, bool)
+    along[10, rows.round().astype(int), columns.round().astype(int)] = True
+    painted = axial.saved()["A"]
+    assert painted[along].all()
+    assert distances(along)[painted].max() < 3  # mm
+
+
 @pytest.mark.parametrize(
     ("operation", "expected"),
     [

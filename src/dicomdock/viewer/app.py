@@ -245,7 +245,7 @@ class Workstation(TrameApp):
         # Before: a brush that is put away when its panel closes would end the placing.
         self.measuring.on_place.append(self.segments.deselect_tool)
         self.segments.on_tool.append(self.volume.painting)
-        self.segments.on_tool.append(lambda on: self.views.mouse.interaction("none" if on else "window"))
+        self.segments.on_tool.append(lambda on: self.views.mouse.tool(on=on))
         self.views.on_slice = self._moved
         self.ctrl.undo, self.ctrl.redo = self.undo, self.redo
         self.ctrl.take_picture, self.ctrl.copy_picture = self.take_picture, self.copy_picture

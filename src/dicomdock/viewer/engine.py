@@ -387,6 +387,11 @@ class RemoteViews:
             factory.drag.how = how if on_slices or how != "path" else "ends"
             factory.drag.drawn, factory.drag.ended = drawn, ended
 
+    def follow_drags(self, *, on: bool) -> None:
+        """Let the engine see the whole way of each drag on slices; see ``LeftButton``."""
+        for factory in self._factories:  # in 3D it looks for what is under each point, which takes long
+            factory.drag.followed = on and factory.view_type == ViewType.SLICE_VIEW
+
     def drag_picture(
         self, how: str, views: Iterable[Any], scrolled: Callable[[str, float], float] | None
     ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,6 +28,8 @@ class LeftButton:
 
     Parameters
     ----------
+    followed : the engine sees the whole way of a drag, as brushes and scissors need, and not only where the
+        mouse was whenever the page had its answer.
     how : what a drag places: nothing; a point at its end (``ends``); points along it (``path``).
     drawn : called with a view's tag and points along a path, in pixels from the lower left of the view.
     ended : called at the end of a path.
@@ -40,6 +42,7 @@ class LeftButton:
     dropped : called when it is let go.
     """
 
+    followed: bool = False
     how: Literal["", "ends", "path"] = ""
     drawn: PathDrawn = lambda _tag, _points: None
     ended: Callable[[], None] = lambda: None
@@ -72,7 +75,7 @@ class MouseArea(RcaViewAdapter):
         self._drag = drag
         self._pressed: tuple[float, float] | None = None  # where the left button was pressed
         self._held: Callable[[float, float], None] | None = None  # moves what is dragged
-        self._last = (0.0, 0.0)  # where the last point of the drag was placed
+        self._last = (0.0, 0.0)  # the last point of the drag that was placed or followed
 
     def update_size(self, origin: str, size: dict[str, Any]) -> None:
         """Take the size of the view on the page."""
@@ -98,6 +101,8 @@ class MouseArea(RcaViewAdapter):
             elif not (
                 (self._drag.how and self._places(origin, event)) or self._drags(event) or self._scrolls(event)
             ):
+                if self._drag.followed:
+                    self._follow(origin, event)
                 super().on_interaction(origin, event)
         finally:
             if str(event.get("type")).endswith("Release"):
@@ -135,15 +140,25 @@ class MouseArea(RcaViewAdapter):
         elif math.dist(at, pressed) >= DRAG_PIXELS:
             self._click(origin, event, at)
 
+    def _follow(self, origin: str, event: dict[str, Any]) -> None:
+        """Let the engine see where the mouse was between its last event of a drag and this one."""
+        for x, y in self._passed(event.get("trail", ())):
+            super().on_interaction(origin, {**event, "type": "MouseMove", "x": x, "y": y})
+
     def _draw(self, trail: Iterable[Sequence[float]], apart: float = PATH_PIXELS) -> None:
         """Place points along the way of the mouse, that far apart at least."""
-        points = []
+        scale = self.scale_factor
+        if points := [(x * scale, y * scale) for x, y in self._passed(trail, apart)]:
+            self._drag.drawn(self.area_name, points)
+
+    def _passed(
+        self, trail: Iterable[Sequence[float]], apart: float = PATH_PIXELS
+    ) -> Iterator[tuple[float, float]]:
+        """Return the points of a trail that lie that far apart at least, in pixels of the page."""
         for x, y in trail:
             if math.dist((x, y), self._last) >= apart:
                 self._last = (float(x), float(y))
-                points.append((self._last[0] * self.scale_factor, self._last[1] * self.scale_factor))
-        if points:
-            self._drag.drawn(self.area_name, points)
+                yield self._last
 
     def _drags(self, event: dict[str, Any]) -> bool:
         """Drag what lies under the mouse; return False for what is not part of that."""

@@ -64,6 +64,11 @@ class Mouse:
 
         self._remote.drag_places(how, draw, ended)
 
+    def tool(self, *, on: bool) -> None:
+        """Leave drags with the left button to a tool that draws, with their whole way, or take them back."""
+        self._remote.follow_drags(on=on)
+        self.interaction("none" if on else "window")
+
     def take_drags(
         self,
         grabbed: Callable[[Any, tuple[float, float]], Callable[[float, float], None] | None],
