@@ -79,7 +79,7 @@ def unavailable(what: str, remedy: str) -> NoReturn:
 
 
 def shared_data(*parts: str) -> Path:
-    """Give a file or folder of the real sample data beside the project; skip where there is none."""
+    """Return a file or folder of the real sample data beside the project; skip where there is none."""
     path = PROJECT.parent.joinpath("shared", "data", *parts)
     if not path.exists():
         pytest.skip(f"Real sample data are not here: {path}")
@@ -88,7 +88,7 @@ def shared_data(*parts: str) -> Path:
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a folder of the test's own that everything reads and writes below, also the programs it starts."""
+    """Return a folder of the test's own that everything reads and writes below, programs it starts too."""
     folder = tmp_path / "home"
     folder.mkdir()
     monkeypatch.setenv("HOME", str(folder))
@@ -102,7 +102,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def settings(home: Path) -> Settings:
-    """Give settings below the test's own home, quick to give up on servers that do not answer."""
+    """Return settings below the test's own home, quick to give up on servers that do not answer."""
     folder = home / "dicomdock"
     return Settings(
         folder / "config",
@@ -129,7 +129,7 @@ def _running(what: str, remedy: str, start: Callable[[], AbstractContextManager[
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[BrowserType]:
-    """Give what starts a Chromium: one driver at a time, because its event loop runs in the main thread.
+    """Yield what starts a Chromium: one driver at a time, because its event loop runs in the main thread.
 
     It ends with the file, so that tests of other files can run event loops of their own.
     """
@@ -206,7 +206,7 @@ def s3_server() -> Iterator[S3]:
 
 @pytest.fixture
 def bucket(s3_server: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
-    """Give the server with an empty bucket, named to the product by the environment."""
+    """Yield the server with an empty bucket, named to the product by the environment."""
     for name, value in {**s3.ENVIRONMENT, "AWS_ENDPOINT_URL": s3_server.url}.items():
         monkeypatch.setenv(name, value)
     yield s3_server

@@ -23,7 +23,7 @@ def values(shape: tuple[int, int, int] = SHAPE) -> np.ndarray:
 
 
 def labels(shape: tuple[int, int, int] = SHAPE) -> np.ndarray:
-    """Give two segments that leave the outermost slices empty."""
+    """Return two segments that leave the outermost slices empty."""
     array = np.zeros(shape, np.uint8)
     array[1:4, 2:7, 3:9] = 1
     array[3:5, 5:9, 1:6] = 2
@@ -52,7 +52,7 @@ def made() -> list[Made]:
 
 @pytest.fixture
 def series(archive: Archive, made: list[Made], tmp_path: Path) -> str:
-    """Give the series in the archive, as text."""
+    """Return the series in the archive, as text."""
     *_, report = archive.import_paths(write(tmp_path / "made", made))
     assert report.stored == len(made)
     return f"{made[0].study}/{made[0].series}"

@@ -205,7 +205,7 @@ def element(tag: int, vr: bytes, value: bytes) -> bytes:
 
 
 def parts() -> tuple[bytes, bytes, bytes]:
-    """Give file meta information, data set before the pixels, and pixels of an instance."""
+    """Return file meta information, data set before the pixels, and pixels of an instance."""
     data = ct_series(1)[0].data
     pixels = data.index(b"\xe0\x7f\x10\x00OW")
     start = data.index(b"\x08\x00\x05\x00CS")

@@ -15,7 +15,8 @@ from dicomdock.config.settings import Settings
 from dicomdock.imaging.geometry import split_series
 from dicomdock.imaging.presentation import curve_of
 from dicomdock.imaging.volume import allocate
-from dicomdock.viewer.loading import BEING_READ, COVERED, ON_THEIR_WAY, Events, Loaded, Loader
+from dicomdock.viewer.loaded import BEING_READ, COVERED, ON_THEIR_WAY, Loaded
+from dicomdock.viewer.loading import Events, Loader
 from tests.builders import Made
 from tests.viewer.conftest import SHAPE, made_study, phantom, store
 
@@ -52,7 +53,7 @@ class Told:
 
 
 def described(instances: list[Made]) -> list[dict[str, Any]]:
-    """Give what a server says about instances."""
+    """Return what a server says about instances."""
     return [
         one.dataset.to_json_dict(bulk_data_threshold=1, bulk_data_element_handler=lambda _: "x")
         for one in instances

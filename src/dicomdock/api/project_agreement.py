@@ -60,7 +60,7 @@ def _pair(
         one = read(archive, first.result).require_spatial()
         other = read(archive, second.result).require_spatial()
         placed = other.onto(one.geometry)
-    except DicomdockError as error:  # of one case, which is no reason to compare none
+    except DicomdockError as error:  # of one case, which is not a reason to compare none
         yield _row({**known, "remark": str(error)})
         return
     remark = " ".join(dict.fromkeys((*one.remarks, *placed.remarks)))
