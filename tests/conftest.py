@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -68,6 +69,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
     looking = {item.path for item in items if item.get_closest_marker("browser")}
     items.sort(key=lambda item: item.path not in looking)
+
+
+def pytest_collection_finish() -> None:
+    """Leave the thousands of collected tests, which stay to the end, out of later garbage collections."""
+    gc.collect()
+    gc.freeze()
 
 
 def unavailable(what: str, remedy: str) -> NoReturn:
