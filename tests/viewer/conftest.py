@@ -522,9 +522,16 @@ def screen(page: Screen, opened: Opened) -> Screen:
     return page
 
 
-def looked_at(browser: Browser, url: str, *, falls: bool = False, complete: bool = True) -> Iterator[Screen]:
+def looked_at(
+    browser: Browser,
+    url: str,
+    *,
+    falls: bool = False,
+    complete: bool = True,
+    size: ViewportSize = WINDOW_SIZE,
+) -> Iterator[Screen]:
     """Open a viewer's page, with the whole series there if it is; calls to one that falls are lost."""
-    context = browser.new_context(viewport=WINDOW_SIZE)
+    context = browser.new_context(viewport=size)
     page = context.new_page()
     page.set_default_timeout(BROWSER_MS)
     asked: list[str] = []
