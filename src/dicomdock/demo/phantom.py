@@ -152,7 +152,10 @@ class _Head:
         return self._ball((0, 0, 0), (width, length, height if self.z > 0 else 1.35 * height))
 
     def _paint(self, where: Mask, value: float | Floats) -> None:
-        self.image = np.where(where, np.float32(value) if isinstance(value, float) else value, self.image)
+        value = np.float32(value) if isinstance(value, float) else value
+        # In place, but as exact as the most exact of what was painted: the study's bytes must stay the same.
+        self.image = self.image.astype(np.result_type(self.image, value), copy=False)
+        np.copyto(self.image, value, where=where)
 
     def _paint_bone(self, where: Mask, value: float | Floats) -> None:
         self._paint(where, value)
@@ -196,11 +199,16 @@ class _Head:
         lower_jaw = (jaw < 0.12) & (((self.y < opening) & (z < -84)) | ramus)
         self._paint_bone(lower_jaw, COMPACT)
         self._paint_bone(lower_jaw & (jaw < 0.06), SPONGY + 120 * self.noise[2])
+        self._teeth()
+        self._vertebrae()
+
+    def _teeth(self) -> None:
+        if abs(self.z + 80) >= 9:
+            return
         arc = np.hypot(self.x / 33, (self.y + 42) / 42)
         angle = np.arctan2(self.x, -(self.y + 42))
-        teeth = (np.abs(arc - 1) < 0.13) & (np.abs(angle) < 1.5) & (np.abs(z + 80) < 9)
+        teeth = (np.abs(arc - 1) < 0.13) & (np.abs(angle) < 1.5)
         self._paint_bone(teeth & (np.abs(np.sin(angle * 9)) > 0.25), ENAMEL - 900 * (np.abs(arc - 1) < 0.04))
-        self._vertebrae()
 
     def _vertebrae(self) -> None:
         if self.z > -62:
@@ -249,6 +257,8 @@ class _Head:
 
     def _orbits(self) -> None:
         eye = (32.0, -67.0, -27.0)
+        if abs(self.z - eye[2]) > 23:
+            return
         # A cone of fat that narrows towards the apex behind the eye.
         along = np.clip((self.y + 78) / 46, 0, 1)
         axis = eye[0] - 16 * along
