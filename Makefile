@@ -15,7 +15,7 @@
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
-PIP := scripts/pip-install.sh
+INSTALL := scripts/install.sh
 RUN_ARGS ?=
 STORM_SECONDS ?= 1800
 # More workers than cores: many tests wait for a program that they started.
@@ -97,13 +97,13 @@ system-packages:
 
 # The viewer's libraries (1 GB) exist as wheels for x86_64 and arm64; everything else works without them.
 .venv/.installed: .venv/.made pyproject.toml constraints.txt
-	@echo 'Installing dicomdock with its viewer into .venv: about 1 GB the first time, a few minutes.'
-	@$(PIP) -c constraints.txt -e '.[viewer]' || { \
+	@echo 'Installing dicomdock with its viewer into .venv: about 1 GB the first time.'
+	@$(INSTALL) -c constraints.txt -e '.[viewer]' || { \
 	  echo 'The viewer cannot be installed here; going on without it.' >&2; \
-	  $(PIP) -c constraints.txt -e '.[dock]'; }
+	  $(INSTALL) -c constraints.txt -e '.[dock]'; }
 	touch $@
 
 .venv/.developed: .venv/.installed pyproject.toml constraints.txt
 	@echo 'Installing what the tests need into .venv.'
-	@$(PIP) -c constraints.txt --group dev
+	@$(INSTALL) -c constraints.txt --group dev
 	touch $@

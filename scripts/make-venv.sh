@@ -14,6 +14,4 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
 fi
 echo "Making the environment .venv with $python."
 "$python" -m venv .venv
-# Dependency groups need pip 25.1, Debian 12 has 23.
-.venv/bin/pip install -q --upgrade 'pip>=25.1,<27'
 touch .venv/.made

@@ -59,7 +59,7 @@ class Made:
 
 
 def encode(dataset: Dataset) -> bytes:
-    """Give the bytes of the data set as a DICOM file, in its file meta information's transfer syntax."""
+    """Return the bytes of the data set as a DICOM file, in its file meta information's transfer syntax."""
     file = io.BytesIO()
     dataset.save_as(file, enforce_file_format=True)
     return file.getvalue()
@@ -71,7 +71,7 @@ def made(dataset: Dataset) -> Made:
 
 
 def changed(instance: Made, **attributes: Any) -> Made:
-    """Give a copy of an instance with other attributes; the UIDs stay unless they are named."""
+    """Return a copy of an instance with other attributes; the UIDs stay unless they are named."""
     dataset = copy.deepcopy(instance.dataset)  # Dataset(other) would share its elements
     dataset.file_meta = FileMetaDataset(instance.dataset.file_meta)
     for keyword, value in attributes.items():
@@ -203,7 +203,7 @@ def charset_written_as(vr: str) -> tuple[bytes, bytes]:
 
 
 def deflated_bomb(instance: Made, size: int) -> bytes:
-    """Give a small file of an instance, deflated, whose pixel data inflate to so many bytes of zeros."""
+    """Return a small file of an instance, deflated, whose pixel data inflate to so many bytes of zeros."""
     dataset = copy.deepcopy(instance.dataset)
     del dataset.PixelData
     plain = encode(dataset)

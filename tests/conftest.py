@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -70,6 +71,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path not in looking)
 
 
+def pytest_collection_finish() -> None:
+    """Leave the thousands of collected tests, which stay to the end, out of later garbage collections."""
+    gc.collect()
+    gc.freeze()
+
+
 def unavailable(what: str, remedy: str) -> NoReturn:
     """Skip the test, saying what would make it run; fail where everything must run (``CI=true``)."""
     sentence = f"{what} is not here; to run this test: {remedy}"
@@ -79,7 +86,7 @@ def unavailable(what: str, remedy: str) -> NoReturn:
 
 
 def shared_data(*parts: str) -> Path:
-    """Give a file or folder of the real sample data beside the project; skip where there is none."""
+    """Return a file or folder of the real sample data beside the project; skip where there is none."""
     path = PROJECT.parent.joinpath("shared", "data", *parts)
     if not path.exists():
         pytest.skip(f"Real sample data are not here: {path}")
@@ -88,7 +95,7 @@ def shared_data(*parts: str) -> Path:
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a folder of the test's own that everything reads and writes below, also the programs it starts."""
+    """Return a folder of the test's own that everything reads and writes below, programs it starts too."""
     folder = tmp_path / "home"
     folder.mkdir()
     monkeypatch.setenv("HOME", str(folder))
@@ -102,7 +109,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def settings(home: Path) -> Settings:
-    """Give settings below the test's own home, quick to give up on servers that do not answer."""
+    """Return settings below the test's own home, quick to give up on servers that do not answer."""
     folder = home / "dicomdock"
     return Settings(
         folder / "config",
@@ -129,7 +136,7 @@ def _running(what: str, remedy: str, start: Callable[[], AbstractContextManager[
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[BrowserType]:
-    """Give what starts a Chromium: one driver at a time, because its event loop runs in the main thread.
+    """Yield what starts a Chromium: one driver at a time, because its event loop runs in the main thread.
 
     It ends with the file, so that tests of other files can run event loops of their own.
     """
@@ -189,12 +196,18 @@ def orthanc_next(orthanc_next_process: Orthanc) -> Orthanc:
     return orthanc_next_process
 
 
-@pytest.fixture
-def tiny_pacs(tmp_path: Path) -> Iterator[TinyPacs]:
-    """A tiny-pacs without a login, empty."""
-    folder = tmp_path / "tiny-pacs"
-    folder.mkdir()
+@pytest.fixture(scope="session")
+def tiny_pacs_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyPacs]:
+    """A tiny-pacs without a login, one for the whole run; tests ask for ``tiny_pacs``."""
+    folder = tmp_path_factory.mktemp("tiny-pacs")
     yield from _running("tiny-pacs", tiny_pacs_server.missing(), lambda: tiny_pacs_server.running(folder))
+
+
+@pytest.fixture
+def tiny_pacs(tiny_pacs_process: TinyPacs) -> TinyPacs:
+    """A tiny-pacs without a login, empty."""
+    tiny_pacs_process.clean()
+    return tiny_pacs_process
 
 
 @pytest.fixture(scope="session")
@@ -206,7 +219,7 @@ def s3_server() -> Iterator[S3]:
 
 @pytest.fixture
 def bucket(s3_server: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
-    """Give the server with an empty bucket, named to the product by the environment."""
+    """Yield the server with an empty bucket, named to the product by the environment."""
     for name, value in {**s3.ENVIRONMENT, "AWS_ENDPOINT_URL": s3_server.url}.items():
         monkeypatch.setenv(name, value)
     yield s3_server

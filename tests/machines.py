@@ -8,7 +8,7 @@ GL_LIBRARIES = ("libEGL.so", "libEGL.so.1", "libOSMesa.so", "libOSMesa.so.6", "l
 
 
 def without_gl(folder: Path, *names: str) -> dict[str, str]:
-    """Give the variables under which programs that are started cannot load the named GL libraries, or any."""
+    """Return the variables under which started programs cannot load the named GL libraries, or any."""
     folder.mkdir()
     for name in names or GL_LIBRARIES:
         (folder / name).write_text("no library")

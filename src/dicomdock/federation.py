@@ -147,7 +147,7 @@ class _Asked:
     since: float | None = field(default_factory=time.monotonic)
 
     def ask(self, query: Query) -> None:
-        """Hand on page after page, the last one marked as such."""
+        """Pass on page after page, the last one marked as such."""
         last = Page((), more=False)
         error: str | Exception = ""
         try:

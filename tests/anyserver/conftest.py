@@ -64,7 +64,7 @@ class Case:
 
 @cache
 def head() -> tuple[Made, ...]:
-    """Give the study that is looked for: three slices of CT and a PDF."""
+    """Return the study that is looked for: three slices of CT and a PDF."""
     shared = {
         "PatientName": "Head^Ada",
         "PatientID": "H1",
@@ -78,7 +78,7 @@ def head() -> tuple[Made, ...]:
 
 @cache
 def news() -> tuple[Made, ...]:
-    """Give a study to be sent."""
+    """Return a study to be sent."""
     first = small(PatientName="New^Nora", PatientID="N1")
     uids = {"StudyInstanceUID": first.study, "SeriesInstanceUID": first.series}
     return (first, small(PatientName="New^Nora", PatientID="N1", InstanceNumber=2, **uids))
@@ -86,7 +86,7 @@ def news() -> tuple[Made, ...]:
 
 @cache
 def _few() -> tuple[Made, ...]:
-    """Give studies beside the one that is looked for; small, but such as a probe can try everything with."""
+    """Return studies beside the one that is looked for; small, but a probe can try everything with them."""
     return tuple(
         small(PatientID=f"F{index}", PatientName=f"Few^Nr{index}", StudyDate=f"202205{index + 10}", Rows=4)
         for index in range(FEW)
@@ -165,7 +165,7 @@ def running(name: str, request: pytest.FixtureRequest) -> Iterator[Case]:
     params=[pytest.param(name, marks=pytest.mark.servers if name in REAL else ()) for name in SERVERS]
 )
 def case(request: pytest.FixtureRequest, run: Run) -> Iterator[Case]:
-    """Give each server in turn, known as ``there`` by nothing but its address and login."""
+    """Yield each server in turn, known as ``there`` by nothing but its address and login."""
     with running(request.param, request) as one:
         _add(request.param, one, run)
         yield one

@@ -17,7 +17,7 @@ from tests.servers.imitations.base import small
 
 @pytest.fixture
 def know(settings):
-    """Give a function that makes a server known without asking it."""
+    """Return a function that makes a server known without asking it."""
 
     def know(name: str, url: str) -> None:
         load_profiles(settings).with_profile(ServerProfile(name, url)).save(settings)

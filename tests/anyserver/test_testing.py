@@ -73,7 +73,7 @@ def test_a_test_that_may_write_leaves_nothing_or_says_what(case: Case, run, sett
 
 @pytest.fixture
 def known(settings: Settings):
-    """Give a function that makes a server known without asking it."""
+    """Return a function that makes a server known without asking it."""
 
     def known(url: str, **habits: object) -> None:
         profile = ServerProfile("there", url, dialect=replace(Dialect(), **habits))

@@ -23,11 +23,21 @@ def values(shape: tuple[int, int, int] = SHAPE) -> np.ndarray:
 
 
 def labels(shape: tuple[int, int, int] = SHAPE) -> np.ndarray:
-    """Give two segments that leave the outermost slices empty."""
+    """Return two segments that leave the outermost slices empty."""
     array = np.zeros(shape, np.uint8)
     array[1:4, 2:7, 3:9] = 1
     array[3:5, 5:9, 1:6] = 2
     return array
+
+
+def two_echoes() -> list[Made]:
+    """Make a series of two volumes, of echo times of 10 and 30 ms."""
+    first = scan(values(), AFFINE, EchoTime=10)
+    identity = {
+        name: first[0].dataset[name].value
+        for name in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
+    }
+    return [*first, *scan(values() + 1, AFFINE, EchoTime=30, **identity)]
 
 
 @pytest.fixture
@@ -52,7 +62,7 @@ def made() -> list[Made]:
 
 @pytest.fixture
 def series(archive: Archive, made: list[Made], tmp_path: Path) -> str:
-    """Give the series in the archive, as text."""
+    """Return the series in the archive, as text."""
     *_, report = archive.import_paths(write(tmp_path / "made", made))
     assert report.stored == len(made)
     return f"{made[0].study}/{made[0].series}"

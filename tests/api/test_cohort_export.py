@@ -26,7 +26,7 @@ CANARIES = (b"Doe", b"Jane", b"Q4711", b"Ruiz", b"1.2.777", b"20240102")
 
 @pytest.fixture
 def made(archive: Archive, settings: Settings, tmp_path: Path):
-    """Give a cohort of two series that have one name, and an image of a screen."""
+    """Return a cohort of two series that have one name, and an image of a screen."""
     first = ct_series(3, StudyInstanceUID="1.2.777.1", SeriesInstanceUID="1.2.777.11", PatientID="Q4711")
     second = ct_series(2, StudyInstanceUID="1.2.777.1", SeriesInstanceUID="1.2.777.12", PatientID="Q4711")
     screen = [
@@ -47,7 +47,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def canaries(folder: Path) -> set[tuple[str, bytes]]:
-    """Give what names the patient, the day or the original UIDs in names and bytes of files."""
+    """Return what names the patient, the day or the original UIDs in names and bytes of files."""
     found = set()
     for path in files(folder):
         name = str(path.relative_to(folder))
@@ -60,7 +60,7 @@ def canaries(folder: Path) -> set[tuple[str, bytes]]:
 
 
 def unpacked(path: Path) -> bytes:
-    """Give the bytes of a file, its voxels decompressed: by chance compressed ones hold anything."""
+    """Return the bytes of a file, its voxels decompressed: by chance compressed ones hold anything."""
     data = path.read_bytes()
     if path.name.endswith(".gz"):
         return gzip.decompress(data)

@@ -27,7 +27,7 @@ ABSENT = Resource("1.2.777.1", "1.2.777.404")
 
 @pytest.fixture
 def cohort(archive: Archive, settings: Settings, tmp_path: Path):
-    """Give four series of a study, a segmentation of the first, and one that was not pulled."""
+    """Return four series of a study, a segmentation of the first, and one that was not pulled."""
     for number, one in enumerate(SERIES):
         made = ct_series(SLICES[number], StudyInstanceUID=one.study, SeriesInstanceUID=one.series)
         if number == 3:

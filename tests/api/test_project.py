@@ -34,7 +34,7 @@ As = Callable[[str], AnnotationProject]
 
 @pytest.fixture
 def livers(archive: Archive, series: str, settings: Settings, tmp_path: Path) -> Iterator[As]:
-    """Give a function that opens the project as a person does; two draw each of two series, rita reviews."""
+    """Yield a function that opens the project as a person does; two draw each of two series, rita reviews."""
     other = scan(values(), AFFINE, PatientID="P2", SeriesInstanceUID="1.2.5", StudyInstanceUID="1.2.4")
     archive.import_paths(write(tmp_path / "other", other))
     items = [Item(Resource.parse(series), patient="P1"), Item(other_series(other), patient="P2")]

@@ -35,7 +35,7 @@ Declared = Callable[..., Tool]
 
 @pytest.fixture
 def declare(settings: Settings) -> Declared:
-    """Give a function that declares the tool of the tests in one of its modes."""
+    """Return a function that declares the tool of the tests in one of its modes."""
 
     def declare(mode: str = "works", more: str = "", labels: str = LABELS) -> Tool:
         command = json.dumps([sys.executable, str(SCRIPT), mode, "{input}", "{output}"])

@@ -20,7 +20,7 @@ DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)]
 
 
 def part(data: bytes, *, chunk: int = 1 << 16) -> Part:
-    """Give a part as it comes from the wire: once, in chunks."""
+    """Return a part as it comes from the wire: once, in chunks."""
     chunks = iter([data[start : start + chunk] for start in range(0, len(data), chunk)])
     return Part("application/dicom", lambda: chunks)
 
@@ -36,7 +36,7 @@ def postgresql() -> Iterator[str]:
 
 @pytest.fixture
 def new_database(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
-    """Give a function that makes an empty PostgreSQL database and gives its URL."""
+    """Yield a function that makes an empty PostgreSQL database and gives its URL."""
     import psycopg
 
     url = request.getfixturevalue("postgresql")
@@ -56,7 +56,7 @@ def new_database(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
 
 @pytest.fixture(params=DATABASES)
 def archive_settings(request: pytest.FixtureRequest, settings: Settings) -> Settings:
-    """Give settings of an empty archive, once for each database."""
+    """Return settings of an empty archive, once for each database."""
     if request.param == "sqlite":
         return settings
     return replace(settings, database=request.getfixturevalue("new_database")())
@@ -64,12 +64,12 @@ def archive_settings(request: pytest.FixtureRequest, settings: Settings) -> Sett
 
 @pytest.fixture
 def archive(archive_settings: Settings) -> Iterator[Archive]:
-    """Give an empty archive."""
+    """Yield an empty archive."""
     with Archive.open(archive_settings) as opened:
         yield opened
 
 
 @pytest.fixture
 def stored_settings(archive_settings: Settings, bucket: S3) -> Settings:
-    """Give settings of an empty archive in a bucket, once for each database."""
+    """Return settings of an empty archive in a bucket, once for each database."""
     return replace(archive_settings, object_store=f"s3://{s3.BUCKET}/some/prefix")

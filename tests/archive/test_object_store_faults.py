@@ -30,7 +30,7 @@ def one_store(settings: Settings, bucket: S3) -> Settings:
 
 @pytest.fixture
 def faulty(one_store: Settings, bucket: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Faulty]:
-    """Give a server that fails for some requests, in place of the real one."""
+    """Yield a server that fails for some requests, in place of the real one."""
     server = Faulty(bucket.url)
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
     monkeypatch.setattr(object_client, "LONGEST_PAUSE", 0.2)

@@ -21,7 +21,8 @@ from dicomdock.dock.services.deidentified import preview
 from dicomdock.errors import DicomdockError
 from dicomdock.imaging.geometry import Window
 from dicomdock.imaging.presentation_state import PresentationState
-from dicomdock.viewer.loading import Events, Loaded, Loader
+from dicomdock.viewer.loaded import Loaded
+from dicomdock.viewer.loading import Events, Loader
 from dicomdock.viewer.registrations import Registrations
 from dicomdock.viewer.study import read_instance, read_study
 from tests.api.conftest import labels, values

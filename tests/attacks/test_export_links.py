@@ -14,7 +14,7 @@ OURS = b"a file of the user"
 
 @pytest.fixture
 def victim(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Give a file that links lead to: one is there before a file is written, and again once it is removed."""
+    """Return a file that links lead to, both before a file is written and after it is removed."""
     file = tmp_path / "victim"
     file.write_bytes(OURS)
     with_name, unlink = Path.with_name, Path.unlink

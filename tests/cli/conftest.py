@@ -47,7 +47,7 @@ def built(modules: Sequence[str], as_json: bool) -> Any:
 
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, home: Path) -> Run:
-    """Give a function that runs ``dicomdock WORDS...`` in this process; ``stdin`` is what it reads."""
+    """Return a function that runs ``dicomdock WORDS...`` in this process; ``stdin`` is what it reads."""
 
     def run(*words: object, stdin: str = "") -> Ran:
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
@@ -63,7 +63,7 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, home
 
 @pytest.fixture
 def process(home: Path) -> Run:
-    """Give a function that runs ``dicomdock WORDS...`` as a process of its own."""
+    """Return a function that runs ``dicomdock WORDS...`` as a process of its own."""
 
     def process(*words: object, stdin: str = "") -> Ran:
         run = subprocess.run(
@@ -81,7 +81,7 @@ def process(home: Path) -> Run:
 
 @pytest.fixture
 def hospital(run: Run, orthanc: Orthanc) -> Orthanc:
-    """Give an Orthanc that is known as ``hospital``."""
+    """Return an Orthanc that is known as ``hospital``."""
     added = run(
         "server",
         "add",

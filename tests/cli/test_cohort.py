@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("quick_retries")
 
 @pytest.fixture
 def server(settings: Settings, tmp_path: Path) -> Iterator[Running]:
-    """Give an origin server over an archive that is not the user's."""
+    """Yield an origin server over an archive that is not the user's."""
     other = replace(settings, archive=tmp_path / "server", state=tmp_path / "server-state")
     with Archive.open(other) as archive, serving(archive) as running:
         yield running
@@ -35,7 +35,7 @@ def server(settings: Settings, tmp_path: Path) -> Iterator[Running]:
 
 @pytest.fixture
 def hospital(run: Run, server: Running) -> list[Made]:
-    """Give what the server ``hospital`` has: two CT series of one study, an MR series of another."""
+    """Return what the server ``hospital`` has: two CT series of one study, an MR series of another."""
     study = {"StudyInstanceUID": "2.25.1", "PatientID": "P1"}
     made = [
         *ct_series(3, SeriesInstanceUID="2.25.11", **study),

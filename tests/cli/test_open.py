@@ -24,7 +24,7 @@ def study(orthanc: Orthanc) -> str:
 
 @pytest.fixture
 def portal(orthanc: Orthanc, tmp_path):
-    """Give the address of a server that is opened by the token of its links, and by nothing else."""
+    """Yield the address of a server that is opened by the token of its links, and by nothing else."""
     login = orthanc.headers["Authorization"]
     folder = tmp_path / "nginx"
     folder.mkdir()

@@ -33,7 +33,7 @@ def series(settings: Settings, run: Run, tmp_path: Path) -> str:
 
 @pytest.fixture
 def as_(run: Run, settings: Settings, tmp_path: Path) -> As:
-    """Give a function that runs ``project`` as a person does on their machine."""
+    """Return a function that runs ``project`` as a person does on their machine."""
 
     def as_(person: str, *words: object) -> Ran:
         config = tmp_path / person / "config"

@@ -29,7 +29,7 @@ def test_register_says_what_opens_which_links(run: Run) -> None:
 
 
 def about_slicer(run: Run) -> dict[str, str]:
-    """Give what doctor finds about slicer:// links."""
+    """Return what doctor finds about slicer:// links."""
     found = {finding["check"]: finding for finding in run("doctor", "--json").json["findings"]}
     return found["slicer:// links"]
 

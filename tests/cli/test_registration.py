@@ -15,7 +15,7 @@ SHIFT = np.array([2.0, -3.0, 4.0])
 
 @pytest.fixture
 def pair(run, tmp_path):
-    """Give a series, and the same one in another frame of reference, where all lies shifted."""
+    """Return a series, and the same one in another frame of reference, where all lies shifted."""
     study, frames = generate_uid(), [generate_uid(), generate_uid()]
     away = AXIAL.copy()
     away[:3, 3] -= SHIFT

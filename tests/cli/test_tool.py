@@ -24,7 +24,7 @@ from dicomdock.dicom.resource import Resource
 
 @pytest.fixture
 def series(settings: Settings, tmp_path: Path) -> list[Resource]:
-    """Give two series of the archive."""
+    """Return two series of the archive."""
     import numpy as np
 
     found = []

@@ -18,7 +18,7 @@ DICOM_JSON = {"Content-Type": "application/dicom+json"}
 
 @pytest.fixture
 def leaky():
-    """Give a server of a series of three of which it gives two, until it is mended."""
+    """Yield a server of a series of three of which it gives two, until it is mended."""
     made = ct_series(3)
     lost = {made[1].instance}
 

@@ -27,7 +27,7 @@ def viewer_installed() -> None:
 
 @pytest.fixture
 def here(run, tmp_path) -> list[Made]:
-    """Give the images of a study that is in the archive; another one is there too."""
+    """Return the images of a study that is in the archive; another one is there too."""
     made = ct_series(3, PatientID="4711")
     imported = run("import", *write(tmp_path / "files", [*made, *ct_series(2, PatientID="4712")]))
     assert imported.code == 0, imported.err

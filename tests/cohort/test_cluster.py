@@ -43,7 +43,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 @pytest.fixture
 def case(settings: Settings, tmp_path: Path) -> Iterator[tuple[Archive, dict[Resource, dict[str, float]]]]:
-    """Give an archive with a cohort of twelve series, which a server has, and the numbers of each."""
+    """Yield an archive with a cohort of twelve series, which a server has, and the numbers of each."""
     numbers = {}
     other = replace(settings, archive=tmp_path / "server", state=tmp_path / "server-state")
     with archive.Archive.open(other) as there, serving(there) as server, Archive.open(settings) as here:

@@ -16,7 +16,7 @@ UUIDS = [f"085e85b3-3780-47f6-8538-585bcca9533{number}" for number in range(4)]
 
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
-    """Give a table of two series, with a column more than is read."""
+    """Return a table of two series, with a column more than is read."""
     rows = [
         {
             "collection_id": "4d_lung",

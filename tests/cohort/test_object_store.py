@@ -56,7 +56,7 @@ def stored(
     made: dict[Resource, list[Made]],
     tmp_path: Path,
 ) -> Iterator[Settings]:
-    """Give settings of an empty archive in a bucket, and a cohort of what a server has."""
+    """Yield settings of an empty archive in a bucket, and a cohort of what a server has."""
     database = request.getfixturevalue("new_database")()
     other = replace(settings, archive=tmp_path / "server", state=tmp_path / "server-state")
     in_bucket = replace(settings, database=database, object_store=f"s3://{s3.BUCKET}/some/prefix")

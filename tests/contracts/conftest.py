@@ -112,5 +112,5 @@ KINDS: dict[str, Callable[[pytest.FixtureRequest, Settings], Iterator[Case]]] = 
     ]
 )
 def case(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Case]:
-    """Give each kind of source in turn, empty."""
+    """Yield each kind of source in turn, empty."""
     yield from KINDS[request.param](request, settings)

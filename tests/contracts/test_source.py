@@ -36,7 +36,7 @@ def bodies(source: DicomSource, resource: Resource) -> list[bytes]:
 
 
 def same(case: Case, resource: Resource, made: Iterable[Made]) -> bool:
-    """Tell whether the source gives exactly these instances, byte for byte."""
+    """Return whether the source gives exactly these instances, byte for byte."""
     found, wanted = bodies(case.source, resource), [one.data for one in made]
     if case.rewrites:
         found, wanted = [_data_set(data) for data in found], [_data_set(data) for data in wanted]
@@ -44,7 +44,7 @@ def same(case: Case, resource: Resource, made: Iterable[Made]) -> bool:
 
 
 def _data_set(data: bytes) -> bytes:
-    """Give the bytes behind the file meta information."""
+    """Return the bytes behind the file meta information."""
     (length,) = struct.unpack("<L", data[140:144])
     return data[144 + length :]
 

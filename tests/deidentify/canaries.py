@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import re
 import struct
@@ -27,12 +26,12 @@ _RETIRED_HERE = frozenset({0x00080018, 0x0020000D, 0x0020000E, 0x00020003, 0x000
 
 
 def text(tag: int) -> str:
-    """Give the canary of an attribute: 10 letters, as short text may have 16."""
+    """Return the canary of an attribute: 10 letters, as short text may have 16."""
     return f"Q{tag:08X}Z"
 
 
 def value(tag: int, vr: str, options: Collection[str] = ()) -> object:
-    """Give a value of an attribute that can be found again; None where its VR takes none."""
+    """Return a value of an attribute that can be found again; None where its VR takes none."""
     if vr in ("DA", "DT"):
         return DATE if vr == "DA" else f"{DATE}111213"
     if vr == "TM":
@@ -49,7 +48,7 @@ def value(tag: int, vr: str, options: Collection[str] = ()) -> object:
 
 
 def item(tag: int, options: Collection[str] = ()) -> Dataset:
-    """Give an item with canaries of every kind."""
+    """Return an item with canaries of every kind."""
     made = Dataset()
     made.CodeValue = text(tag)
     made.CodingSchemeDesignator = "99X"
@@ -65,7 +64,7 @@ def item(tag: int, options: Collection[str] = ()) -> Dataset:
 
 
 def listed(options: Collection[str] = ()) -> list[tuple[int, str]]:
-    """Give the attributes of table E.1-1 that do not stay by an option, with their VRs."""
+    """Return the attributes of table E.1-1 that do not stay by an option, with their VRs."""
     found = []
     for tag, codes in tables().attributes.items():
         if any(codes.get(option) == "K" for option in options):
@@ -99,12 +98,13 @@ def infest(dataset: Dataset, options: Collection[str] = (), *, spare: Iterable[i
     deep = Dataset()
     plant(deep, options)
     deep.StudyInstanceUID = "1.2.987654321111"
-    nested = copy.deepcopy(deep)
+    nested = Dataset()
+    nested.update(deep)
     nested.ReferencedInstanceSequence = [deep]
     dataset.PertinentOtherEvidenceSequence = [nested]
     block = dataset.private_block(0x0009, text(0x00090010), create=True)
     block.add_new(0x01, "LO", text(0x00090001))
-    block.add_new(0x02, "SQ", [copy.deepcopy(nested)])
+    block.add_new(0x02, "SQ", [nested])
     dataset.add_new(0x60000010, "US", 1)
     dataset.add_new(0x60000022, "LO", text(0x60000022))
     dataset.add_new(0x60003000, "OW", text(0x60003000).encode())
@@ -123,7 +123,7 @@ def infest(dataset: Dataset, options: Collection[str] = (), *, spare: Iterable[i
 
 
 def decoded(data: bytes) -> bytes:
-    """Give the bytes of a file as they are, with a deflated data set inflated behind them."""
+    """Return the bytes of a file as they are, with a deflated data set inflated behind them."""
     if DeflatedExplicitVRLittleEndian.encode() not in data[:1000]:
         return data
     (length,) = struct.unpack_from("<L", data, 140)  # of the file meta information
@@ -131,5 +131,5 @@ def decoded(data: bytes) -> bytes:
 
 
 def found(data: bytes) -> set[bytes]:
-    """Give the canaries in the bytes of a file."""
+    """Return the canaries in the bytes of a file."""
     return {*CANARY.findall(decoded(data))}

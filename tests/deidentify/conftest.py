@@ -37,7 +37,7 @@ def deidentified(data: bytes, profile: str = "basic", **options: object) -> Deid
 
 
 def held_back(data: bytes, profile: str = "basic", **options: object) -> str:
-    """Give the reason why the bytes of a file are held back, which they must be."""
+    """Return the reason why the bytes of a file are held back, which they must be."""
     outcome = deidentifier(profile, **options).file(BytesIO(data))
     assert isinstance(outcome, HeldBack)
     return outcome.reason

@@ -21,7 +21,7 @@ PICTURE = Image.fromarray(np.random.default_rng(1).integers(0, 255, (20, 20, 3),
 
 
 def built(kind: str, version: bool) -> bytes:
-    """Give a profile of LittleCMS with a name in it: as Unicode strings, or in the older form as ASCII."""
+    """Return a profile of LittleCMS with a name in it: as Unicode strings, or in the older form as ASCII."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile(kind)).tobytes()
     encoding = "utf-16-be" if version else "ascii"
     assert "built-in".encode(encoding) in profile

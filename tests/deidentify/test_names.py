@@ -64,7 +64,7 @@ def named(charset: object, name: str) -> tuple[bytes, list[str]]:
 
 
 def forms(word: str) -> set[bytes]:
-    """Give the bytes of a word in every encoding that has it."""
+    """Return the bytes of a word in every encoding that has it."""
     found = set()
     for encoding in ENCODINGS:
         for one in {word, word.upper(), word.lower()}:

@@ -44,7 +44,7 @@ def labels() -> np.ndarray:
 
 
 def objects(images: list[Made]) -> dict[str, bytes]:
-    """Give an object of each kind that this program makes of images."""
+    """Return an object of each kind that this program makes of images."""
     sources = headers(images)
     geometry = split_series(sources)[0].geometry
     drawn = Segmentation.from_array(labels(), geometry, names=["left kidney", "tumor"])
@@ -100,7 +100,7 @@ def test_objects_still_lie_on_their_images(images: list[Made], profile: str) -> 
 
 
 def errors(data: bytes, folder: Path) -> Counter[str]:
-    """Give the errors that dciodvfy finds, without the UIDs in them."""
+    """Return the errors that dciodvfy finds, without the UIDs in them."""
     program = shutil.which("dciodvfy")
     if program is None:
         pytest.skip("dciodvfy is not here; to run this test: apt install dicom3tools")

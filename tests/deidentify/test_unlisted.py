@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("odd_values")
 
 
 def crowded(vr: str) -> Dataset:
-    """Give a data set with a canary in every attribute of the dictionary that holds text."""
+    """Return a data set with a canary in every attribute of the dictionary that holds text."""
     made = Dataset()
     for tag, (own, _, _, _, keyword) in DicomDictionary.items():
         if tag >> 16 >= 0x0008 and own in TEXTS and keyword not in NEEDED | DECIDING:
@@ -63,7 +63,7 @@ STRUCTURE = {
 
 
 def stuffed(vr: str) -> Dataset:
-    """Give a data set with a canary in every attribute of the dictionary that holds bytes or one number."""
+    """Return a data set with a canary in every attribute of the dictionary that holds bytes or one number."""
     made = Dataset()
     for tag, (own, number, _, _, keyword) in DicomDictionary.items():
         single = own in NUMBERS and number == "1"

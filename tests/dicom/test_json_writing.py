@@ -16,7 +16,8 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dicomdock.dicom.charset import decode_text
 from dicomdock.dicom.dataset import read_dataset
-from dicomdock.dicom.json_model import from_dataset, json_values, text
+from dicomdock.dicom.json_model import text
+from dicomdock.dicom.json_writing import from_dataset, json_values
 from tests.builders import composite, made
 
 

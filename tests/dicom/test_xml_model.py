@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 
 from dicomdock.dicom import json_model, xml_model
 from dicomdock.dicom.dataset import read_dataset
-from dicomdock.dicom.json_model import from_dataset
+from dicomdock.dicom.json_writing import from_dataset
 from dicomdock.errors import WireError
 from tests.conftest import unavailable
 

@@ -196,7 +196,7 @@ def _attributes(data: bytes) -> str:
 
 
 def attributes_of(instance: Made) -> dict:
-    """Give the DICOM JSON of an instance."""
+    """Return the DICOM JSON of an instance."""
     return json.loads(_attributes(instance.data))
 
 

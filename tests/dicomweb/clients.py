@@ -41,7 +41,7 @@ def client_of(
 
 
 def orthanc_client(server: Orthanc, settings: Settings, **habits: object) -> Client:
-    """Give a client of a real Orthanc, logged in."""
+    """Return a client of a real Orthanc, logged in."""
     login = Login("basic", server.user)
     profile = ServerProfile("orthanc", server.url, login, replace(Dialect(), **habits))
     return Client(profile, settings=settings, auth=BasicAuth(server.user, server.password))
@@ -53,6 +53,6 @@ def login_fields(auth: Auth, url: str = "https://pacs.example/studies") -> dict[
 
 
 def parts_of(series: Iterable[Made]) -> Iterator[Part]:
-    """Give instances as they are sent."""
+    """Yield instances as they are sent."""
     for made in series:
         yield Part("application/dicom", lambda made=made: iter([made.data]), len(made.data))

@@ -15,7 +15,7 @@ from tests.waiting import join
 
 
 def profile_at(url: str, issuer: str, **options: str) -> ServerProfile:
-    """Give the profile of a server whose logins come from this issuer."""
+    """Return the profile of a server whose logins come from this issuer."""
     login = Login("oidc", options={"issuer": issuer, "client_id": "dicomdock", **options})
     return ServerProfile("pacs", url, login)
 
@@ -30,7 +30,7 @@ def signed_in(profile: ServerProfile, settings: Settings, person: Person | None 
 
 @contextmanager
 def at_the_browser(person: Person) -> Iterator[object]:
-    """Give what lets the person open a page, beside the one who waits for it."""
+    """Yield what lets the person open a page, beside the one who waits for it."""
     threads: list[threading.Thread] = []
 
     def open_page(url: str) -> None:

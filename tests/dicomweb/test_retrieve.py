@@ -10,7 +10,8 @@ import pytest
 from dicomdock.config.servers import ServerProfile
 from dicomdock.dicom import part10
 from dicomdock.dicom.resource import Resource
-from dicomdock.dicomweb import Client, retrieve
+from dicomdock.dicomweb import Client
+from dicomdock.dicomweb.uri import retrieve_by_uri
 from dicomdock.errors import (
     InvalidInput,
     NotAcceptable,
@@ -67,7 +68,6 @@ FORMS = {
     "single part only": lambda accept: accept.startswith("application/dicom"),
     "anything but in one word": lambda accept: accept == "*/*",
 }
-
 
 REFUSALS = {
     **dict.fromkeys((400, 405, 406, 410, 415, 500, 501, 502, 503, 504), ()),
@@ -480,7 +480,7 @@ def test_real_orthanc_gives_frames_bulk_data_and_wado_uri(orthanc, head, setting
         (described,) = client.metadata(head[0].resource)
         uri = described["7FE00010"]["BulkDataURI"]
         assert received(client.bulk(uri, head[0].resource)) == [pixels]
-        by_uri = retrieve.retrieve_by_uri(client.session, head[0].resource, RemoteNotFound("no"))
+        by_uri = retrieve_by_uri(client.session, head[0].resource, RemoteNotFound("no"))
         assert received(by_uri) == [head[0].data]
 
 
@@ -499,7 +499,7 @@ def test_real_orthanc_gives_every_transfer_syntax_as_stored(orthanc, zoo, settin
 
 
 def data_set(file):
-    """Give a file from the SOP Class UID on; before it tiny-pacs writes a meta information of its own."""
+    """Return a file from the SOP Class UID on; before it tiny-pacs writes a meta information of its own."""
     return file[file.index(b"\x08\x00\x16\x00UI") :]
 
 

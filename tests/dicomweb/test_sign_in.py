@@ -129,7 +129,7 @@ def open_page(url, host=""):
 
 @pytest.fixture
 def sign_in(issuer, settings):
-    """Give a function that signs in at the false issuer, and gives what the last page said too."""
+    """Return a function that signs in at the false issuer, and gives what the last page said too."""
     pages = []
 
     def sign_in(**options):

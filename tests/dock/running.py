@@ -48,7 +48,7 @@ class RunningDock:
         return f"http://127.0.0.1:{self.port}"
 
     def link(self, path: str = "/") -> str:
-        """Give an address that opens a page once."""
+        """Return an address that opens a page once."""
         token = show(self.settings).text.partition("#")[2]
         return f"{self.url}{path}#{token}"
 

@@ -59,7 +59,7 @@ def link_to(endpoint: str, study: str = STUDY, token: str = TOKEN) -> str:
 
 
 def click(dock: RunningDock, link: str) -> str:
-    """Hand a link to the dock as the system does after a click."""
+    """Pass a link to the dock as the system does after a click."""
     return send(link, dock.settings, command=()).text
 
 

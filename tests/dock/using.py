@@ -73,7 +73,7 @@ def saved(page: Page, name: str) -> None:
 
 
 def rows(page: Page, grid: str = "studies") -> Locator:
-    """Give the rows of a list."""
+    """Return the rows of a list."""
     return page.get_by_test_id(grid).locator(".row")
 
 

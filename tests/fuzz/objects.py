@@ -39,7 +39,8 @@ def headers(folder: Path) -> Target:
     from dicomdock.archive.index.attributes import WANTED
     from dicomdock.dicom import part10
     from dicomdock.dicom.dataset import read_dataset
-    from dicomdock.dicom.json_model import flatten, from_dataset
+    from dicomdock.dicom.json_model import flatten
+    from dicomdock.dicom.json_writing import from_dataset
     from dicomdock.imaging.references import references_of, studies_of_references
 
     made = [*builders.ct_series(1), builders.multiframe(2), builders.document()]
@@ -232,7 +233,7 @@ def _images() -> list[bytes]:
 
 
 def _enhanced() -> bytes:
-    from tests.imaging.test_geometry import enhanced
+    from tests.imaging.test_frame_planes import enhanced
 
     dataset = enhanced()
     put_pixels(dataset, np.zeros((8, 10, 12), np.uint16))

@@ -33,7 +33,7 @@ def grid(shape: tuple[int, int, int] = (6, 10, 12), affine: np.ndarray = AXIAL) 
 
 
 def oblique(angles: Sequence[float], spacing: Sequence[float], origin: Sequence[float]) -> np.ndarray:
-    """Give an affine (k, j, i) -> LPS turned by three angles (radians), k along the normal."""
+    """Return an affine (k, j, i) -> LPS turned by three angles (radians), k along the normal."""
     (a, b, c) = angles
     turn = (
         np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
@@ -104,7 +104,7 @@ def put_pixels(dataset: Dataset, pixels: np.ndarray) -> None:
 
 
 def headers(instances: Sequence[Made]) -> list[Dataset]:
-    """Give the instances as Datasets without pixels."""
+    """Return the instances as Datasets without pixels."""
     found = []
     for instance in instances:
         found.append(dcmread(BytesIO(instance.data), stop_before_pixels=True))

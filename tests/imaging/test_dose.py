@@ -58,7 +58,7 @@ def points() -> np.ndarray:
 
 
 def box() -> np.ndarray:
-    """Give the voxels of a box of 20 x 10 x 10 mm, x from -10 to 10."""
+    """Return the voxels of a box of 20 x 10 x 10 mm, x from -10 to 10."""
     x, y, z = np.moveaxis(points() + 0.5, -1, 0)
     inside: np.ndarray = (abs(x) < 10) & (abs(y) < 5) & (abs(z) < 5)
     return inside

@@ -24,7 +24,7 @@ from dicomdock.imaging.segmentation import Segmentation, read_segmentation, segm
 from dicomdock.imaging.volume import Volume
 from dicomdock.imaging.volume.volume import outline
 from tests.imaging.scans import headers, scan
-from tests.imaging.test_geometry import enhanced
+from tests.imaging.test_frame_planes import enhanced
 
 SHAPE = (3, 8, 8)
 INSTANCES = scan(np.arange(192, dtype=np.int16).reshape(SHAPE))

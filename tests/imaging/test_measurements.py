@@ -323,7 +323,7 @@ def test_measurements_on_an_image_are_drawn_in_its_pixels(
 
 
 def _cross(volume: Volume) -> list[tuple[float, float, float]]:
-    """Give the ends of the axes of an ellipse on the third slice."""
+    """Return the ends of the axes of an ellipse on the third slice."""
     ends = [(2, 3.5, 2), (2, 3.5, 8), (2, 1.5, 5), (2, 5.5, 5)]
     return [(float(x), float(y), float(z)) for x, y, z in volume.geometry.to_lps(ends)]
 

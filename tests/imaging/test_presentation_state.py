@@ -148,7 +148,7 @@ def test_a_shutter_covers_what_lies_beyond_it(kind: str) -> None:
 
 
 def with_bitmap(written: Dataset, covered: np.ndarray, origin: tuple[int, int] = (1, 1)) -> Dataset:
-    """Give a state a bitmap shutter, packed by pydicom."""
+    """Add a bitmap shutter to a state, packed by pydicom."""
     written.ShutterShape, written.ShutterOverlayGroup = "BITMAP", 0x6000
     written.ShutterPresentationValue = 0x8000
     rows, columns = covered.shape

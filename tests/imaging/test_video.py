@@ -1,4 +1,4 @@
-"""Videos in DICOM instances; the stream is FFmpeg's, its player Chromium (``viewer/test_looking.py``)."""
+"""Videos in DICOM instances; the stream is FFmpeg's, its player Chromium (``tests/viewer``)."""
 
 from __future__ import annotations
 

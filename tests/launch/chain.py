@@ -52,7 +52,7 @@ def token_gate(orthanc: Orthanc, folder: Path) -> Iterator[str]:
 
 
 def requests(folder: Path) -> list[str]:
-    """Give the requests that came for DICOM, as lines of the gate's log."""
+    """Return the requests that came for DICOM, as lines of the gate's log."""
     return [line for line in (folder / "requests").read_text().splitlines() if "/dicom-web" in line]
 
 

@@ -25,7 +25,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture
 def server(running: Running) -> Iterator[Running]:
-    """Give the server with an empty archive."""
+    """Yield the server with an empty archive."""
     yield running
     for page in running.archive.search(Query("studies")):
         for match in page.matches:

@@ -48,26 +48,26 @@ class Clock:
 
 @pytest.fixture
 def clock() -> Clock:
-    """Give a clock."""
+    """Return a clock."""
     return Clock()
 
 
 @pytest.fixture
 def archive(archive_settings: Settings) -> Iterator[Archive]:
-    """Give an empty archive whose work list has a deadline of an hour."""
+    """Yield an empty archive whose work list has a deadline of an hour."""
     with Archive.open(replace(archive_settings, worklist_deadline=DEADLINE)) as opened:
         yield opened
 
 
 @pytest.fixture
 def projects(archive: Archive, clock: Clock) -> Projects:
-    """Give the projects of the archive."""
+    """Return the projects of the archive."""
     return Projects(archive, clock)
 
 
 @pytest.fixture
 def make(projects: Projects) -> Callable[..., Project]:
-    """Give a function that makes a project of anna and bert, who annotate, and rita, who reviews."""
+    """Return a function that makes a project of anna and bert, who annotate, and rita, who reviews."""
 
     def make(name: str = "livers", count: int = 3, **rules: object) -> Project:
         people = {"annotators": ("anna", "bert"), "reviewers": ("rita",), "review": True}

@@ -119,7 +119,7 @@ class Split(Awkward):
         return refused(404)
 
     def described(self, request: Request) -> Answer:
-        """Give the metadata of an instance."""
+        """Return the metadata of an instance."""
         return rows([{"00080018": {"vr": "UI", "Value": [request.path.split("/")[6]]}}])
 
     def pointed(self, answer: Answer, request: Request) -> Answer:

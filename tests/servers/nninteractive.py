@@ -23,7 +23,7 @@ TOLERANCE = 30  # grey values that a region may differ from its seed
 
 
 def grown(image: np.ndarray, seed: tuple[int, ...], limits: np.ndarray | None = None) -> np.ndarray:
-    """Give the voxels that hang together with a seed and are as bright, within limits."""
+    """Return the voxels that hang together with a seed and are as bright, within limits."""
     alike = np.abs(image.astype(int) - int(image[seed])) <= TOLERANCE
     if limits is not None:
         alike &= limits

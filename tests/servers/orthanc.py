@@ -71,11 +71,11 @@ class Orthanc:
             )
 
     def instance_count(self) -> int:
-        """Give the number of instances it holds."""
+        """Return the number of instances it holds."""
         return json.loads(self.rest("GET", "/statistics"))["CountInstances"]
 
     def stored_bytes(self, sop_instance_uid: str) -> bytes:
-        """Give the file of an instance as Orthanc keeps it."""
+        """Return the file of an instance as Orthanc keeps it."""
         keys = json.loads(self.rest("POST", "/tools/lookup", sop_instance_uid.encode()))
         (key,) = [row["ID"] for row in keys if row["Type"] == "Instance"]
         return self.rest("GET", f"/instances/{key}/file")

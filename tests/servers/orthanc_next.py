@@ -26,7 +26,7 @@ PLUGIN = ROOT / "usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 
 
 def command() -> tuple[list[str], dict[str, str]]:
-    """Give the words that start it with its own C library, and the environment it needs."""
+    """Return the words that start it with its own C library, and the environment it needs."""
     libraries = ROOT / LIBRARIES
     folders = [libraries, *sorted(folder for folder in libraries.iterdir() if folder.is_dir())]
     path = ":".join(map(str, folders))
@@ -39,7 +39,7 @@ def command() -> tuple[list[str], dict[str, str]]:
 
 
 def debian_source() -> str:
-    """Give the machine's Debian source as one line for the next release.
+    """Return the machine's Debian source as one line for the next release.
 
     Raises
     ------

@@ -25,7 +25,7 @@ _PORTS = itertools.cycle(random.Random(os.getpid()).sample(range(15_000, 32_000)
 
 
 def free_port() -> int:
-    """Give a TCP port of 127.0.0.1 that nobody listens on."""
+    """Return a TCP port of 127.0.0.1 that nobody listens on."""
     for port in _PORTS:
         with socket.socket() as probe:
             try:
@@ -37,7 +37,7 @@ def free_port() -> int:
 
 
 def answers_http(port: int) -> bool:
-    """Tell whether an HTTP server answers on the port, whatever it says."""
+    """Return whether an HTTP server answers on the port, whatever it says."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", "/")
@@ -122,7 +122,7 @@ class ServerProcess:
         return self
 
     def process_ended(self) -> bool:
-        """Tell whether it does not run, or no more."""
+        """Return whether it does not run, or no more."""
         return self.process is None or self.process.poll() is not None
 
     def _fail(self) -> NoReturn:

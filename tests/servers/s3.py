@@ -42,12 +42,12 @@ class S3:
     client: Any
 
     def objects(self, prefix: str = "") -> dict[str, int]:
-        """Give key and size of every object."""
+        """Return key and size of every object."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
         return {one["Key"]: one["Size"] for page in pages for one in page.get("Contents", ())}
 
     def read(self, key: str) -> bytes:
-        """Give the bytes of an object."""
+        """Return the bytes of an object."""
         body: bytes = self.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
         return body
 
@@ -172,7 +172,7 @@ class Faulty:
         self._thread.start()
 
     def fails(self, method: str) -> bool:
-        """Tell whether this request fails."""
+        """Return whether this request fails."""
         with self._lock:
             if not self.left or (self.methods and method not in self.methods):
                 return False

@@ -67,7 +67,7 @@ def inspected(home: Path, bucket: S3) -> dict[str, str]:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
 def prepared(request: pytest.FixtureRequest, bucket: S3, tmp_path: Path) -> Callable[[str], Path]:
-    """Give a function that makes a home whose archive is in the bucket, with files beside it."""
+    """Return a function that makes a home whose archive is in the bucket, with files beside it."""
     database = request.getfixturevalue("new_database") if request.param == "postgresql" else lambda: ""
 
     def make(name: str) -> Path:

@@ -111,7 +111,7 @@ PUT_ALL = """(values) => {
 
 
 def phantom() -> np.ndarray:
-    """Give values that tell every voxel's place: a ramp along each axis, and a bright box at one side."""
+    """Return values that show every voxel's place: a ramp along each axis, and a bright box at one side."""
     k, j, i = np.indices(SHAPE)
     values = -100 + 6 * k + 2 * j + i
     values[8:16, 20:40, 36:56] = 280
@@ -361,19 +361,19 @@ class Screen:
         )
 
     def box(self, view: str = "Red") -> dict[str, float]:
-        """Give where a view is on the page, when it has the size that it will keep."""
+        """Return where a view is on the page, when it has the size that it will keep."""
         self.drawn(view)
         box = self.page.locator(f'[data-view="{view}"]').bounding_box()
         assert box is not None
         return box
 
     def middle(self, view: str = "Red") -> tuple[float, float]:
-        """Give the middle of a view."""
+        """Return the middle of a view."""
         box = self.box(view)
         return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
     def pixels(self, view: str = "Red") -> np.ndarray:
-        """Give a view of what the viewer has now, as the browser shows it: (row, column, 3)."""
+        """Return a view of what the viewer has now, as the browser shows it: (row, column, 3)."""
         self.drawn(view)
         found = self.page.evaluate(
             "view => document.querySelector(`[data-view=${view}] canvas`).toDataURL('image/png')", view
@@ -381,7 +381,7 @@ class Screen:
         return np.asarray(Image.open(io.BytesIO(base64.b64decode(found.split(",")[1]))).convert("RGB"))
 
     def changed(self, before: np.ndarray, view: str = "Red") -> float:
-        """Give the part of a view's pixels that differ clearly from how they were."""
+        """Return the part of a view's pixels that differ clearly from how they were."""
         now = self.pixels(view)
         if now.shape != before.shape:
             return 1.0
@@ -411,7 +411,7 @@ class Screen:
 
 
 def folders(home: Path) -> Settings:
-    """Give settings below a folder."""
+    """Return settings below a folder."""
     return Settings(home / "config", home / "archive", home / "state", free_space_floor=0)
 
 

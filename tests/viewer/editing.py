@@ -24,7 +24,7 @@ TOOLS = {
 
 
 def box(*ends: tuple[int, int]) -> np.ndarray:
-    """Give the voxels (k, j, i) from and up to these ends, the latter ones not included."""
+    """Return the voxels (k, j, i) from and up to these ends, the latter ones not included."""
     mask = np.zeros(SHAPE, bool)
     mask[tuple(slice(*one) for one in ends)] = True
     return mask
@@ -41,7 +41,7 @@ def store_segmentation(settings: Settings, series: Resource, name: str, segments
 
 
 def coloured(screen: Screen) -> float:
-    """Give the part of the axial view that is not grey: what is drawn."""
+    """Return the part of the axial view that is not grey: what is drawn."""
     pixels = screen.pixels().astype(int)
     return float((pixels.max(axis=2) - pixels.min(axis=2) > 12).mean())
 
@@ -132,7 +132,7 @@ class Editor:
         )
 
     def at(self, j: float, i: float) -> tuple[float, float]:
-        """Give where the middle of a voxel of the axial slice is on the page; the picture fits its view."""
+        """Return where the middle of a voxel of the axial slice is on the page; the picture fits its view."""
         view = self.screen.box()
         _, height, width = SHAPE
         pixel = max(height / view["height"], width / view["width"])  # mm; the voxels are 1 mm

@@ -23,7 +23,7 @@ CORONAL = np.array([[0, 0, 1.0, -32], [2, 0, 0, -9], [0, -1.0, 0, 40], [0, 0, 0,
 
 
 def ramp(slices: int = 5, dtype: str = "int16") -> np.ndarray:
-    """Give slices whose every pixel tells its place, with a bright box at one side."""
+    """Return slices whose every pixel shows its place, with a bright box at one side."""
     k, j, i = np.indices((slices, 80, 64))
     values = 100 + 40 * k + 2 * j + i
     values[:, 20:40, 36:56] += 300
@@ -31,7 +31,7 @@ def ramp(slices: int = 5, dtype: str = "int16") -> np.ndarray:
 
 
 def oddities(study: str) -> Mapping[str, list[Dataset]]:
-    """Give series by what is odd about them; all windows but the colours' are computed."""
+    """Return series by what is odd about them; all windows but the colours' are computed."""
 
     def series(array: np.ndarray, affine: np.ndarray = AXIAL, **attributes: object) -> list[Dataset]:
         given = {"StudyInstanceUID": study, "SOPClassUID": MRImageStorage, "Modality": "MR", **attributes}
@@ -58,7 +58,7 @@ def oddities(study: str) -> Mapping[str, list[Dataset]]:
 
 
 def several(series: object) -> dict[str, list[Dataset]]:
-    """Give series that hold more than one volume."""
+    """Return series that hold more than one volume."""
     assert callable(series)
     uid, frame = generate_uid(), generate_uid()
     echoes = []
@@ -82,7 +82,7 @@ def several(series: object) -> dict[str, list[Dataset]]:
 
 
 def colours(study: str) -> dict[str, list[Dataset]]:
-    """Give pictures in colour and stacks without a place in the patient."""
+    """Return pictures in colour and stacks without a place in the patient."""
     rows, columns = np.indices((80, 100))
     picture = np.stack([rows * 3, columns * 2, 255 - rows * 2], axis=-1).astype(np.uint8)
     capture = _capture(study, SecondaryCaptureImageStorage, picture[None])
@@ -103,7 +103,7 @@ def _capture(study: str, sop_class: str, pictures: np.ndarray, **attributes: obj
 
 
 def damaged(series: object) -> dict[str, list[Dataset]]:
-    """Give series of which nothing, or not all, can be read."""
+    """Return series of which nothing, or not all, can be read."""
     assert callable(series)
     short = series(ramp(1))
     short[0].PixelData = short[0].PixelData[:3000]

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+ALIKE = 4.0  # mean difference, of 255, of a view from what numpy draws
+
 RIGHT_AND_DOWN = {
     "Red": ((1, 0, 0), (0, 1, 0)),
     "Yellow": ((0, 1, 0), (0, 0, -1)),
@@ -55,7 +57,7 @@ def drawn(
 
 
 def windowed(values: np.ndarray, width: float, centre: float, *, inverted: bool = False) -> np.ndarray:
-    """Give the grey of values, from 0 to 255."""
+    """Return the grey of values, from 0 to 255."""
     grey = np.clip((values - (centre - width / 2)) / width * 255, 0, 255)
     return 255 - grey if inverted else grey
 
@@ -68,7 +70,7 @@ def difference(
     *,
     inverted: bool = False,
 ) -> float:
-    """Give by how much a view differs from a slice drawn with numpy: the mean of 0 to 255.
+    """Return by how much a view differs from a slice drawn with numpy: the mean of 0 to 255.
 
     Blocks of pixels are compared: noise is drawn a little differently by everybody.
     """

@@ -80,7 +80,7 @@ def alone(screen: Screen) -> None:
 
 
 def on_disk(opened: Opened, series: str, j: int) -> bool:
-    """Tell whether a row that was painted lies on disk for a series."""
+    """Return whether a row that was painted lies on disk for a series."""
     found = UnsavedWork(opened.settings, opened.study).read_segmentations(series)
     return any(painted(one.mask.whole(SHAPE), j) for work in found for one in work.segments)
 
@@ -198,5 +198,5 @@ def choose_volume(screen: Screen, at: int) -> None:
 
 
 def painted(drawn: np.ndarray, j: int) -> bool:
-    """Tell whether a row was painted on some slice."""
+    """Return whether a row was painted on some slice."""
     return bool(drawn[:, j, 20:41].all(axis=1).any())

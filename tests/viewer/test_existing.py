@@ -176,7 +176,7 @@ def read_before(existing: Existing, opened: Opened, images: str, uid: str) -> Se
 
 
 def headers_shape(headers: list[Dataset]) -> tuple[int, int, int]:
-    """Give slices, rows and columns of images."""
+    """Return slices, rows and columns of images."""
     return len(headers), int(headers[0].Rows), int(headers[0].Columns)
 
 

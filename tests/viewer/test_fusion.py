@@ -28,11 +28,10 @@ from tests.viewer.conftest import (
     phantom,
     viewing_study,
 )
-from tests.viewer.pictures import difference, windowed
+from tests.viewer.pictures import ALIKE, difference, windowed
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
 
-ALIKE = 4.0  # mean difference, of 255, of a view from what numpy draws
 PET_SHAPE = (12, 24, 20)
 PET_AFFINE = np.array([[0, 0, 3.0, -27], [0, 3.0, 0, -33], [4, 0, 0, 12], [0, 0, 0, 1.0]])
 """3 mm pixels, 4 mm slices, inside of the CT; (k, j, i) -> LPS."""
@@ -40,10 +39,8 @@ PET_AFFINE = np.array([[0, 0, 3.0, -27], [0, 3.0, 0, -33], [4, 0, 0, 12], [0, 0,
 PER_BECQUEREL = 70 * 1000 / (350e6 * 2 ** (-3600 / 6588))
 """SUV by body weight of one Bq/ml: 70 kg, 350 MBq an hour before the scan."""
 
-
 LEAN = {"LBM": 57.8 / 70, "LBMJANMA": 55.857 / 70}
 """Lean body mass by weight of a man of 70 kg and 1.75 m: 77 - 120 * 0.16, and 648900 / 11617.14."""
-
 
 PADDED = 8
 """Columns of the PET that holds padding."""
@@ -58,7 +55,6 @@ def activity(padded: int = 0) -> np.ndarray:
 
 MOVED = oblique((0.2, -0.1, 0.4), (1, 1, 1), (12, -7, 25))[:, [2, 1, 0, 3]]
 """From the frame of reference of the PET that was acquired elsewhere to that of the CT."""
-
 
 TURNED = np.array(
     [

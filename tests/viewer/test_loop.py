@@ -145,7 +145,7 @@ def given(orthanc: Orthanc) -> str:
 
 
 def versions(orthanc: Orthanc, home: Path, study: str) -> list[dict[str, int]]:
-    """Give the segmentations of the study that the Orthanc has, oldest first: segments and their voxels."""
+    """Return the segmentations of the study that the Orthanc has, oldest first: segments and their voxels."""
     settings = folders(home)
     introduce(settings, orthanc, "orthanc")
     with Archive.open(settings) as archive, connect("orthanc", settings) as client:

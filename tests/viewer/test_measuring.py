@@ -6,24 +6,21 @@ import csv
 from base64 import b64decode
 from collections.abc import Iterator
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, expect
-from pydicom.pixels import set_pixel_data
 from pydicom.uid import generate_uid
 
-from dicomdock.archive import ArchivedInstance
 from dicomdock.dicom.resource import Resource
 from dicomdock.imaging.geometry import split_series
 from dicomdock.imaging.measurements import Report, distance, read_report, report_to_dicom
 from dicomdock.viewer.autosave import PlacedMeasurement, UnsavedWork
 from tests.builders import Made, encode
-from tests.imaging.scans import headers, scan
-from tests.imaging.test_measurements import JUDGED, LIVER, MASS, region_of
+from tests.imaging.scans import headers
+from tests.imaging.test_measurements import JUDGED, LIVER, MASS
 from tests.viewer.conftest import (
     SHAPE,
     Opened,
@@ -35,11 +32,10 @@ from tests.viewer.conftest import (
     store,
     viewing,
 )
+from tests.viewer.measuring import Point, at, dragged, measure, numbers, save_report
 from tests.viewer.pictures import windowed
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
-
-Point = tuple[float, float]
 
 TRACKED = str(generate_uid())
 """Identifies the measurement of the report that is there before."""
@@ -77,52 +73,6 @@ def panel(screen: Screen) -> Screen:
     return screen
 
 
-def at(screen: Screen, j: float, i: float) -> Point:
-    """Give where a voxel's place (row, column) is on the page."""
-    box = screen.box()
-    scale = max(SHAPE[1] / box["height"], SHAPE[2] / box["width"])  # mm a pixel; voxels are 1 mm
-    return (
-        box["x"] + box["width"] / 2 + (i + 0.5 - SHAPE[2] / 2) / scale,
-        box["y"] + box["height"] / 2 + (j + 0.5 - SHAPE[1] / 2) / scale,
-    )
-
-
-def measure(screen: Screen, kind: str, places: list[Point]) -> dict[str, float]:
-    """Measure by clicks; gives the last measurement's numbers by their names."""
-    before = len(screen.state("measurements"))
-    screen.button(kind).click()
-    screen.wait(f"s.measuring === '{kind}'")
-    seen = ""
-    for number, place in enumerate(places, 1):
-        screen.page.mouse.move(*at(screen, *place))
-        screen.page.mouse.click(*at(screen, *place))
-        if kind == "region" and number > 2:  # the next click, or Escape, comes when this one is there
-            screen.until(lambda seen=seen: areas(screen, before) != seen)
-            seen = areas(screen, before)
-    if kind == "region":
-        screen.page.keyboard.press("Escape")
-    screen.wait(f"!s.measuring && s.measurements.length === {before + 1}")
-    screen.handled()  # the numbers are those of all points, not those of a moment before
-    return numbers(screen.state("measurements")[-1]["words"])
-
-
-def areas(screen: Screen, number: int) -> str:
-    """Read the area of a region, empty as long as it has none."""
-    found = screen.state("measurements")[number:]
-    return found[0]["words"][0] if found else ""
-
-
-def numbers(words: list[str]) -> dict[str, float]:
-    """Take numbers out of words such as ``Length 12.3 mm``."""
-    found = {}
-    for one in filter(None, words):
-        name, number = (
-            one.removesuffix(" HU").removesuffix(" mm²").removesuffix(" mm").removesuffix("°").rsplit(" ", 1)
-        )
-        found[name] = float(number)
-    return found
-
-
 def test_numbers_are_those_of_numpy(panel: Screen) -> None:
     length = measure(panel, "distance", [(20, 10), (50, 50)])["Length"]
     assert length == pytest.approx(50, abs=0.6)  # a pixel of the page is 0.2 mm
@@ -135,23 +85,6 @@ def test_numbers_are_those_of_numpy(panel: Screen) -> None:
     assert region["Standard Deviation"] == pytest.approx(inside.std(), abs=0.6)
     assert region["Minimum"] == pytest.approx(inside.min(), abs=3)
     assert region["Maximum"] == pytest.approx(inside.max(), abs=3)
-
-
-def dragged(screen: Screen, kind: str, *paths: list[Point]) -> dict[str, float]:
-    """Measure by drags; gives the last measurement's numbers by their names."""
-    before = len(screen.state("measurements"))
-    screen.button(kind).click()
-    screen.wait(f"s.measuring === '{kind}'")
-    for path in paths:
-        screen.page.mouse.move(*at(screen, *path[0]))
-        screen.page.mouse.down()
-        for place in path[1:]:
-            screen.page.mouse.move(*at(screen, *place))
-            screen.handled()  # the page sends the last of several moves alone
-        screen.page.mouse.up()
-        screen.handled()
-    screen.wait(f"!s.measuring && s.measurements.length === {before + 1}")
-    return numbers(screen.state("measurements")[-1]["words"])
 
 
 def test_every_tool_measures_by_drags_and_is_undone(panel: Screen) -> None:
@@ -319,16 +252,6 @@ def test_points_are_placed_by_keys_alone(panel: Screen) -> None:
     panel.until(lambda: panel.slice()[0] == before)
 
 
-def save_report(opened: Opened, panel: Screen) -> ArchivedInstance:
-    """Save what is measured, wait until its report is listed, and return it."""
-    before = opened.made_here()
-    panel.button("save-measurements").click()
-    panel.note("measurement report")
-    saved = opened.saved_since(before)
-    panel.wait(f"s.reports.some(one => one.uid === '{saved.resource.series}')")
-    return saved
-
-
 def test_what_a_report_says_beside_numbers_is_shown_and_kept(opened: Opened, panel: Screen) -> None:
     panel.drop_measurements()
     ours = {one.resource.series for one in opened.made_here().values()}
@@ -440,87 +363,6 @@ def show(screen: Screen, series: str) -> None:
     """Show a series of the study, and its measurements."""
     screen.show(series)
     screen.tool("measure")
-
-
-def test_ultrasound_and_projections_are_measured_by_what_their_headers_state(
-    viewer_installed: None, browser: Browser, tmp_path: Path
-) -> None:
-    """Two regions of a colour image of different scales, a projection at its detector, a photograph in px."""
-    study, plane = str(generate_uid()), np.zeros((1, 80, 64), np.int16)
-    echo, ray, photograph = (
-        scan(plane, StudyInstanceUID=study, SeriesNumber=number, Modality=modality, **more)[0].dataset
-        for number, modality, more in (
-            (1, "US", {}),
-            (2, "DX", {"ImagerPixelSpacing": [0.2, 0.2]}),
-            (3, "XC", {}),
-        )
-    )
-    echo.SequenceOfUltrasoundRegions = [region_of(0, 31, 0.1, 80), region_of(32, 63, 0.02, 80)]
-    for one in (echo, ray, photograph):
-        for name in ("ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID"):
-            delattr(one, name)
-    del ray.PixelSpacing, photograph.PixelSpacing
-    set_pixel_data(echo, np.full((80, 64, 3), 90, np.uint8), "RGB", 8)
-    settings = folders(tmp_path)
-    store(settings, [Made(one, encode(one)) for one in (echo, ray, photograph)])
-    with viewing(settings, Resource(study, str(echo.SeriesInstanceUID))) as shown:
-        for screen in looked_at(browser, shown.url):
-            screen.tool("measure")
-            screen.drawn()
-            expect(screen.button("play")).to_be_disabled()  # one image
-
-            def words(kind: str, *points: Point, screen: Screen = screen) -> list[str]:
-                before = screen.state("measurements.length")
-                screen.button(kind).click()
-                screen.wait(f"s.measuring === '{kind}'")
-                for place in points:
-                    screen.page.mouse.click(*at(screen, *place))
-                    screen.handled()
-                screen.wait(f"!s.measuring && s.measurements.length === {before + 1}")
-                return screen.state("measurements")[-1]["words"]
-
-            for left, scale, which in ((5, 1.0, 1), (36, 0.2, 2)):
-                length, how = words("distance", (20, left), (20, left + 20))
-                assert float(length.split()[1]) == pytest.approx(20 * scale, rel=0.04)
-                assert how == f"In mm by ultrasound region {which}"
-            (across,) = words("distance", (20, 20), (20, 50))
-            assert "do not lie in one calibrated region" in across
-            # It needs the shape of the pixels alone, which both regions share: twice as high as wide.
-            (turn,) = words("angle", (20, 50), (20, 20), (40, 40))
-            assert float(turn.split()[1].rstrip("°")) == pytest.approx(np.degrees(np.arctan(2)), abs=2)
-            area, _ = words("ellipse", (10, 2), (30, 22))
-            assert float(area.split()[1]) == pytest.approx(628, rel=0.06)
-            kept = [one["words"] for one in screen.state("measurements")]
-            saved = save_report(shown, screen)
-            screen.drop_measurements()
-            screen.button(f"report-{saved.resource.series}").click()
-            screen.wait("s.measurements.length === 4")  # the one without a number is in no report
-            assert [one["words"] for one in screen.state("measurements")] == [*kept[:2], *kept[3:]]
-            screen.show(str(ray.SeriesInstanceUID))
-            screen.tool("measure")
-            length, how = words("distance", (20, 5), (20, 45))
-            assert float(length.split()[1]) == pytest.approx(40 * 0.2, rel=0.04)
-            assert how == "In mm at the detector, the body magnified"
-            screen.show(str(photograph.SeriesInstanceUID))
-            screen.tool("measure")
-            length, how = words("distance", (20, 5), (20, 45))
-            number, unit = length.split()[1:]
-            assert (float(number), unit) == (pytest.approx(40, rel=0.04), "px")
-            assert how == "In px because the image states no spacing of its pixels"
-            with screen.page.expect_download() as offered:
-                screen.button("measurements-csv").click()
-            (row,) = csv.DictReader(offered.value.path().read_text("utf-8").splitlines())
-            assert (row["unit"], f"{float(row['value']):.4g}") == ("px", number)
-            report = read_report(save_report(shown, screen).path.read_bytes())
-            assert [one.amount for one in report.measurements[0].values] == [f"{number} px"]
-            # It is no plane of a patient, and no volume.
-            screen.tool("layout")
-            expect(screen.button("layout-Axial")).to_have_text("Image")
-            assert screen.state("layouts") == ["Axial", "Compare", "Four series"]
-            screen.tool("window")
-            for label in ("Slab", "Crosshair (move with Shift held)", "Along the images' own planes"):
-                expect(screen.page.get_by_label(label)).to_be_hidden()
-            expect(screen.page.get_by_label("Text in the corners")).to_be_visible()
 
 
 def picture(screen: Screen) -> np.ndarray:

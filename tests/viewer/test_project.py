@@ -52,7 +52,7 @@ def _back(page: Page, dock: RunningDock) -> None:
 
 @pytest.fixture
 def tab(browser: Browser) -> Iterator[Page]:
-    """Give a page without any history."""
+    """Yield a page without any history."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     context.set_default_timeout(BROWSER_MS)
     yield context.new_page()

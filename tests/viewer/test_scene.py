@@ -22,7 +22,7 @@ pytestmark = pytest.mark.viewer
 
 @pytest.fixture(scope="module")
 def app(viewer_installed: None) -> Iterator[Any]:
-    """Give Slicer's application, with a scene of its own."""
+    """Yield Slicer's application, with a scene of its own."""
     from trame_slicer.core import SlicerApp
 
     made = SlicerApp()

@@ -115,7 +115,7 @@ def and_back(editor: Editor, before: Voxels, after: Voxels) -> None:
 
 
 def distances(mask: np.ndarray) -> np.ndarray:
-    """Give the distance in mm of each voxel to the nearest one of a mask."""
+    """Return the distance in mm of each voxel to the nearest one of a mask."""
     image = SimpleITK.GetImageFromArray(mask.astype(np.uint8))
     image.SetSpacing([float(one) for one in SPACING[::-1]])
     found = SimpleITK.GetArrayFromImage(
@@ -125,14 +125,14 @@ def distances(mask: np.ndarray) -> np.ndarray:
 
 
 def filtered(mask: np.ndarray, work: str) -> np.ndarray:
-    """Give the result of a filter of 1 x 3 x 3 voxels, its border outside being empty."""
+    """Return the result of a filter of 1 x 3 x 3 voxels, its border outside being empty."""
     padded = np.pad(mask, ((0, 0), (1, 1), (1, 1)))
     around = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2)).reshape(*SHAPE, 9)
     return {"median": around.sum(axis=3) > 4, "dilate": around.any(axis=3), "erode": around.all(axis=3)}[work]
 
 
 def gaussian(mask: np.ndarray, millimetres: float) -> np.ndarray:
-    """Give where a mask that is smoothed by a Gaussian is above one half."""
+    """Return where a mask that is smoothed by a Gaussian is above one half."""
     smooth = mask.astype(float)
     for axis, step in enumerate(SPACING):
         reach = int(4 * millimetres / step)

@@ -43,7 +43,7 @@ def study() -> dict[str, Made]:
 
 
 def drawn(opened: Opened, before: set[str]) -> np.ndarray:
-    """Give the only segment of what was saved since, as highdicom reads it, on each frame of the stack."""
+    """Return the only segment of what was saved since, as highdicom reads it, on each frame of the stack."""
     file = hd.seg.segread(opened.saved_since(before).path)
     assert "FrameOfReferenceUID" not in file
     masks = np.zeros((FRAMES, ROWS, COLUMNS), bool)

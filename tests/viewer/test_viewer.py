@@ -84,7 +84,7 @@ def test_an_axial_slice_looks_as_numpy_draws_it(screen: Screen) -> None:
 
 
 def drawn_states(screen: Screen) -> tuple[int, int]:
-    """Give the numbers of what the two other planes show."""
+    """Return the numbers of what the two other planes show."""
     states = screen.page.evaluate("() => window.trame.trigger('scene_states')")
     return states["Yellow"], states["Green"]
 

@@ -119,7 +119,7 @@ class Zoo:
         series.instances.append(dataset)
 
     def images(self, group: str) -> list[Series]:
-        """Give the series of a group that the list of the viewer offers."""
+        """Return the series of a group that the list of the viewer offers."""
         return [one for one in self.groups[group] if kind_of(str(one.instances[0].SOPClassUID)) == "image"]
 
 
@@ -218,7 +218,7 @@ def unlike(screen: Screen, series: Series) -> str:
 
 
 def here(frame: Frame, words: str) -> bool:
-    """Tell whether a frame lies where a view says that it is, along the frame's normal."""
+    """Return whether a frame lies where a view says that it is, along the frame's normal."""
     found = re.search(r"(-?[\d.]+) mm", words)
     if found is None:
         return True

@@ -45,7 +45,7 @@ def payloads(data: bytes, content_type: str = RELATED, size: int = 1 << 16) -> l
 
 
 def read_until_error(data: bytes, size: int = 1 << 16) -> tuple[list[bytes], bool]:
-    """Give the parts that came whole, and whether the last part itself broke."""
+    """Return the parts that came whole, and whether the last part itself broke."""
     whole: list[bytes] = []
     inside = False
     with pytest.raises(WireError):

@@ -1,4 +1,6 @@
 # ruff: noqa: SIM117 - server, client and expected error read best as levels
+"""One request and its answer: what goes over the socket, statuses, broken answers, the log."""
+
 from __future__ import annotations
 
 import gzip
@@ -6,22 +8,17 @@ import logging
 import os
 import socket
 import threading
-import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
-from email.utils import formatdate
 
 import pytest
 
-from dicomdock.config.servers import ServerProfile
 from dicomdock.errors import (
     AuthenticationError,
     Cancelled,
     InvalidInput,
     NotAcceptable,
-    ProfileError,
     RemoteNotFound,
     ServerFault,
     TransactionError,
@@ -29,57 +26,15 @@ from dicomdock.errors import (
     WireError,
 )
 from dicomdock.sources import Part
-from dicomdock.web import call as call_module
-from dicomdock.web import hold as hold_module
 from dicomdock.web.auth import BasicAuth, BearerAuth, NoAuth
-from dicomdock.web.hold import Hold
 from dicomdock.web.multipart.reader import read_parts
 from dicomdock.web.multipart.writer import MultipartBody
-from dicomdock.web.transport import Http
 from tests.dicomweb.sockets import Connection, listening
-from tests.servers.canned import Answer, answering, own_certificate
+from tests.servers.canned import Answer, answering
 from tests.waiting import join, until
-
-SECRET = "hunter2-token"
-
-
-@pytest.fixture
-def quick(settings, monkeypatch):
-    """Settings whose time-outs and waits a test can sit out."""
-    monkeypatch.setattr(call_module, "FIRST_WAIT", 0.01)
-    return replace(settings, connect_timeout=10.0, read_timeout=30.0, retries=3)
-
-
-def line(url, settings, auth=None, hold=None, **profile):
-    endpoint = ServerProfile("pacs", url, **profile).endpoint
-    return Http(endpoint, auth or NoAuth(), settings.connection, hold=hold)
-
-
-def instance(payload: bytes = b"x" * 100, opened: list[int] | None = None) -> MultipartBody:
-    def opener():
-        if opened is not None:
-            opened.append(1)
-        return iter([payload])
-
-    return MultipartBody([Part("application/dicom", opener, length=len(payload))])
-
-
-def answers(*replies: Answer):
-    """Reply with one after the other, the last one for ever."""
-    rest = list(replies)
-    return lambda _: rest.pop(0) if len(rest) > 1 else rest[0]
-
-
-def target(request: bytes) -> str:
-    return request.split(b" ")[1].decode("ascii")
-
+from tests.web.connecting import SECRET, again_and_again, answers, instance, line, target
 
 # --- what goes over the socket
-
-
-def again_and_again(connection: Connection) -> None:
-    while connection.request():
-        connection.say(body=b"[]")
 
 
 def test_query_values_are_escaped_as_little_as_can_be(quick):
@@ -475,249 +430,6 @@ def test_a_login_that_cannot_be_renewed_is_refused_once(quick):
         assert (auth.renewed, len(server.asked)) == (1, 2)
 
 
-# --- retries
-
-
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_a_busy_server_is_asked_again(quick, status):
-    with (
-        answering(answers(Answer(status, b"busy"), Answer(200, b"ok"))) as server,
-        line(server.url, quick) as http,
-    ):
-        assert http.request("GET", "/").read() == b"ok"
-        assert len(server.asked) == 2
-
-
-@pytest.mark.parametrize(("status", "asked"), [(503, 4), (500, 2)])
-def test_a_server_that_stays_busy_is_given_up(quick, status, asked):
-    with answering(answers(Answer(status))) as server, line(server.url, quick) as http:
-        with pytest.raises(ServerFault):
-            http.request("GET", "/")
-        assert len(server.asked) == asked
-
-
-@pytest.mark.parametrize(
-    ("status", "again"), [(429, True), (503, True), (408, False), (500, False), (502, False), (504, False)]
-)
-def test_a_store_is_repeated_only_when_nothing_was_done(quick, status, again):
-    opened = []
-    with answering(answers(Answer(status), Answer(200))) as server, line(server.url, quick) as http:
-        if again:
-            http.request("POST", "/studies", body=instance(opened=opened)).close()
-        else:
-            with pytest.raises(ServerFault):
-                http.request("POST", "/studies", body=instance(opened=opened))
-        assert len(server.asked) == len(opened) == (2 if again else 1)
-        assert all(request.body.count(b"x" * 100) == 1 for request in server.asked)
-
-
-@pytest.mark.parametrize("form", ["seconds", "date", "past", "nonsense"])
-def test_retry_after_is_kept(quick, form, monkeypatch):
-    waits = []
-    monkeypatch.setattr(Http, "_pause", lambda _, seconds: waits.append(seconds))
-    value = {
-        "seconds": "1",
-        "date": formatdate(time.time() + 100, usegmt=True),
-        "past": formatdate(time.time() - 1000, usegmt=True),
-        "nonsense": "soon",
-    }[form]
-    replies = answers(Answer(429, b"", {"Retry-After": value}), Answer(200))
-    with answering(replies) as server, line(server.url, quick) as http:
-        http.request("GET", "/").close()
-    (waited,) = waits
-    if form == "seconds":
-        assert waited == 1
-    elif form == "date":
-        assert 0 < waited <= 100
-    else:
-        assert waited <= call_module.FIRST_WAIT
-
-
-def test_retry_after_is_capped(quick, monkeypatch):
-    monkeypatch.setattr(call_module, "MAX_WAIT", 0.05)
-    replies = answers(Answer(503, b"", {"Retry-After": "86400"}), Answer(200))
-    with answering(replies) as server, line(server.url, quick) as http:
-        assert http.request("GET", "/").status == 200
-
-
-def test_with_a_hold_requests_wait_for_what_another_was_answered(quick, monkeypatch):
-    waits = []
-    monkeypatch.setattr(Http, "_pause", lambda _, seconds: waits.append(seconds))
-    hold = Hold()
-    replies = answers(Answer(503, b"", {"Retry-After": "50"}), Answer(200), Answer(200))
-    with answering(replies) as server, line(server.url, quick, hold=hold) as http:
-        http.request("GET", "/first").close()
-        assert waits[0] == 50
-        assert 0 < hold.seconds <= 50
-        waits.clear()
-        http.request("GET", "/second").close()
-    (waited,) = waits
-    assert 0 < waited <= 50
-
-
-def test_with_a_hold_a_busy_server_is_asked_until_patience_ends(quick, monkeypatch):
-    """More often than all tries: the server has said each time when to come back."""
-    waits = []
-    monkeypatch.setattr(Http, "_pause", lambda _, seconds: waits.append(seconds))
-    monkeypatch.setattr(Hold, "seconds", 0.0)
-    busy = [Answer(503, b"", {"Retry-After": again}) for again in ("5", "0", "5")] * (quick.retries + 1)
-    hold = Hold()
-    with answering(answers(*busy, Answer(200), *busy)) as server, line(server.url, quick, hold=hold) as http:
-        http.request("GET", "/").close()
-        assert len(waits) == len(busy)
-        assert min(waits) > 0  # Retry-After: 0 is no reason to ask without a pause
-        monkeypatch.setattr(hold_module, "PATIENCE", -1.0)
-        with pytest.raises(ServerFault):
-            http.request("GET", "/")
-    assert len(server.asked) == len(busy) + 1 + 1 + 1 + quick.retries
-
-
-def test_waiting_for_a_retry_ends_with_close(quick):
-    with (
-        answering(answers(Answer(503, b"", {"Retry-After": "50"}))) as server,
-        ThreadPoolExecutor(1) as worker,
-    ):
-        http = line(server.url, quick)
-        asked = worker.submit(http.request, "GET", "/")
-        until(lambda: server.asked)
-        http.close()
-        with pytest.raises(Cancelled):
-            asked.result(40)
-
-
-def hang_up(connection: Connection) -> None:
-    connection.request()
-
-
-def reset(connection: Connection) -> None:
-    connection.request()
-    connection.reset()
-
-
-@pytest.mark.parametrize("rude", [hang_up, reset])
-def test_a_dropped_get_is_asked_again(quick, rude):
-    with listening(rude, rude, again_and_again) as server, line(server.url, quick) as http:
-        assert http.request("GET", "/").read() == b"[]"
-        assert server.connections == 3
-
-
-@pytest.mark.parametrize("rude", [hang_up, reset])
-@pytest.mark.parametrize("method", ["POST", "DELETE"])
-def test_a_dropped_store_or_delete_is_not(quick, rude, method):
-    with listening(rude, again_and_again) as server, line(server.url, quick) as http:
-        with pytest.raises(Unreachable, match="without an answer"):
-            http.request(method, "/studies", body=instance() if method == "POST" else None)
-        assert server.connections == 1
-
-
-def test_a_store_whose_connection_breaks_in_its_middle_is_not_repeated(quick):
-    def half(connection: Connection) -> None:
-        connection.head()
-        connection.sock.recv(1000)
-        connection.reset()
-
-    opened = []
-    with listening(half, again_and_again) as server, line(server.url, quick) as http:
-        with pytest.raises(Unreachable, match="part of what was sent may be stored"):
-            http.request("POST", "/studies", body=instance(bytes(20 << 20), opened))
-        assert len(opened) == server.connections == 1
-
-
-@pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_pooled_connection_that_died_is_replaced(quick, method):
-    closed = threading.Event()
-
-    def once(connection: Connection) -> None:
-        connection.request()
-        connection.say(body=b"[]")
-        connection.sock.shutdown(socket.SHUT_RDWR)
-        closed.set()
-
-    opened = []
-    with listening(once, again_and_again) as server, line(server.url, quick) as http:
-        http.request("GET", "/").read()
-        assert closed.wait(60)
-        body = instance(opened=opened) if method == "POST" else None
-        assert http.request(method, "/studies", body=body).read() == b"[]"
-        assert server.connections == 2
-        assert len(opened) == (method == "POST")
-
-
-def test_a_body_does_not_go_down_a_connection_that_has_idled(quick, monkeypatch):
-    monkeypatch.setattr("dicomdock.web.pool.FRESH", 0.0)
-    with listening(again_and_again) as server, line(server.url, quick) as http:
-        http.request("GET", "/").read()
-        http.request("GET", "/").read()
-        assert server.connections == 1
-        http.request("POST", "/", body=instance()).read()
-        assert server.connections == 2
-
-
-@pytest.mark.parametrize(
-    ("said", "connections"),
-    [("timeout=0", 2), ("max=5, Timeout = 0", 2), ("timeout=60", 1), ("timeout=soon", 1), ("max=5", 1)],
-)
-def test_a_connection_is_used_no_longer_than_the_server_says(quick, said, connections):
-    def saying(connection):
-        while connection.request():
-            connection.say("200 OK", b"[]", f"Keep-Alive: {said}")
-
-    with listening(saying) as server, line(server.url, quick) as http:
-        http.request("GET", "/").read()
-        http.request("GET", "/").read()
-        assert server.connections == connections
-
-
-# --- redirects
-
-
-def test_redirects_within_the_origin_are_followed(quick):
-    def reply(request):
-        if request.path.endswith("/studies"):
-            return Answer(302, b"", {"Location": "/other/place?x=1"})
-        return Answer(200, request.headers["Authorization"].encode())
-
-    with answering(reply) as server, line(server.url + "/dicom-web", quick, BearerAuth(SECRET)) as http:
-        assert http.request("GET", "/studies").read() == f"Bearer {SECRET}".encode()
-        assert [request.path for request in server.asked] == ["/dicom-web/studies", "/other/place?x=1"]
-
-
-def test_a_redirect_to_another_origin_gets_nothing(quick):
-    with listening(again_and_again) as thief:
-        reply = answers(Answer(307, b"", {"Location": thief.url + f"?token={SECRET}"}))
-        with answering(reply) as server, line(server.url, quick, BearerAuth(SECRET)) as http:
-            for call in ({}, {"method": "POST", "body": instance()}):
-                with pytest.raises(TransactionError, match="was not followed") as caught:
-                    http.request(**{"method": "GET", "path": "/studies", **call})
-                assert SECRET not in str(caught.value)
-        assert thief.connections == 0
-
-
-def test_redirects_in_circles_end(quick):
-    with (
-        answering(answers(Answer(301, b"", {"Location": "/again"}))) as server,
-        line(server.url, quick) as http,
-    ):
-        with pytest.raises(TransactionError, match="in circles"):
-            http.request("GET", "/")
-        assert len(server.asked) == 6
-
-
-def test_a_store_is_sent_on_whole_or_not_at_all(quick):
-    replies = answers(Answer(308, b"", {"Location": "/there"}), Answer(200))
-    with answering(replies) as server, line(server.url, quick) as http:
-        http.request("POST", "/studies", body=instance()).close()
-        assert server.asked[0].body == server.asked[1].body
-        assert server.asked[1].path == "/there"
-    with (
-        answering(answers(Answer(302, b"", {"Location": "/there"}))) as server,
-        line(server.url, quick) as http,
-    ):
-        with pytest.raises(TransactionError, match="make that the server's address"):
-            http.request("POST", "/studies", body=instance())
-        assert len(server.asked) == 1
-
-
 # --- no answer
 
 
@@ -774,155 +486,6 @@ def test_an_answer_that_breaks_the_rules_is_an_error_of_ours(quick, answer):
     with listening(script) as server, line(server.url, replace(quick, retries=0)) as http:
         with pytest.raises((Unreachable, TransactionError, WireError)):
             http.request("GET", "/")
-
-
-# --- TLS, proxy
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    return own_certificate(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.mark.slow
-def test_a_certificate_that_nobody_knows_is_refused(quick, certificate):
-    with answering(answers(Answer(200, b"ok")), certificate=certificate) as server:
-        with line(server.url, quick, BearerAuth(SECRET)) as http:
-            with pytest.raises(Unreachable, match=r"certificate .* is not trusted.*ca_file"):
-                http.request("GET", "/")
-        assert not server.asked
-        with line(server.url, quick, ca_file=str(certificate)) as http:
-            assert http.request("GET", "/").read() == b"ok"
-        with line(server.url, quick, ca_file=str(certificate), client_certificate=str(certificate)) as http:
-            assert http.request("GET", "/").read() == b"ok"
-
-
-def pinned(server, settings, name="pacs.test", addresses=("127.0.0.1",), **more):
-    """Give a connection by a name that only ``addresses`` lead to."""
-    return Http(
-        ServerProfile("pacs", server.url.replace("127.0.0.1", name), **more).endpoint,
-        BearerAuth(SECRET),
-        settings.connection,
-        addresses=addresses,
-    )
-
-
-@pytest.mark.slow
-def test_a_name_that_was_judged_is_not_looked_up_again(quick, certificate):
-    with answering(answers(Answer(200, b"ok"))) as server:
-        # The first address refuses; no name server knows this name.
-        with pinned(server, quick, addresses=("127.0.0.2", "127.0.0.1")) as http:
-            assert http.request("GET", "/").read() == b"ok"
-        assert server.asked[0].headers["Host"] == server.url.replace("http://127.0.0.1", "pacs.test")
-        with pinned(server, quick, addresses=()) as http, pytest.raises(Unreachable, match="No machine"):
-            http.request("GET", "/")
-        assert len(server.asked) == 1
-    with answering(answers(Answer(200, b"ok")), certificate=certificate) as server:
-        with pinned(server, quick, ca_file=str(certificate)) as http:
-            assert http.request("GET", "/").read() == b"ok"
-        with pinned(server, quick, "other.test", ca_file=str(certificate)) as http:
-            with pytest.raises(Unreachable, match="not trusted"):
-                http.request("GET", "/")
-        assert len(server.asked) == 1
-
-
-def test_https_to_a_plain_port(quick):
-    with listening(lambda c: c.sock.sendall(b"HTTP/1.1 400 Bad\r\n\r\n")) as server:
-        with line(server.url.replace("http:", "https:"), quick) as http:
-            with pytest.raises(Unreachable, match="does not speak TLS"):
-                http.request("GET", "/")
-
-
-def test_certificate_files_that_cannot_be_used(quick, tmp_path):
-    broken = tmp_path / "broken.pem"
-    broken.write_text("nothing")
-    for files in ({"ca_file": str(broken)}, {"client_certificate": str(tmp_path / "missing.pem")}):
-        with pytest.raises(ProfileError, match="certificate file"):
-            line("https://127.0.0.1", quick, **files)
-
-
-def test_a_certificate_with_a_protected_key_does_not_ask_on_the_terminal(quick, tmp_path, certificate):
-    import subprocess
-
-    key = tmp_path / "key.pem"
-    make = ["openssl", "rsa", "-aes128", "-passout", "pass:secret", "-in", certificate, "-out", key]
-    subprocess.run(make, check=True, capture_output=True)
-    with pytest.raises(ProfileError, match="protected by a password"):
-        line("https://127.0.0.1", quick, client_certificate=str(certificate), client_key=str(key))
-
-
-def test_the_profiles_proxy_is_used_and_its_login_stays_there(quick):
-    def proxy(connection: Connection) -> None:
-        while connection.request():
-            connection.say(body=b"by proxy")
-
-    with listening(proxy) as server:
-        address = server.url.replace("/dicom-web", "").replace("http://", "http://bob:pw%40@")
-        with line("http://pacs.invalid/dicom-web", quick, BearerAuth(SECRET), proxy=address) as http:
-            assert http.request("GET", "/studies", query=[("PatientName", "A^B")]).read() == b"by proxy"
-    request = server.asked[0].decode()
-    assert target(server.asked[0]) == "http://pacs.invalid/dicom-web/studies?PatientName=A^B"
-    assert "proxy-authorization: Basic Ym9iOnB3QA==" in request
-    assert "Host: pacs.invalid\r\n" in request
-
-
-@pytest.mark.slow
-def test_https_goes_through_a_tunnel_that_sees_no_login(quick, certificate):
-    def tunnel(connection: Connection) -> None:
-        request = connection.request()
-        port = int(target(request).split(":")[1])
-        with socket.create_connection(("127.0.0.1", port)) as onward:
-            connection.sock.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
-
-            def back() -> None:
-                with suppress(OSError):
-                    while data := onward.recv(1 << 16):
-                        connection.sock.sendall(data)
-
-            returning = threading.Thread(target=back, daemon=True)
-            returning.start()
-            while data := connection.sock.recv(1 << 16):
-                onward.sendall(data)
-            onward.shutdown(socket.SHUT_RDWR)
-            join(returning)
-
-    reply = answers(Answer(200, b"inside"))
-    with answering(reply, certificate=certificate) as server, listening(tunnel) as proxy:
-        options = {"ca_file": str(certificate), "proxy": proxy.url.replace("/dicom-web", "")}
-        with line(server.url, quick, BearerAuth(SECRET), **options) as http:
-            assert http.request("GET", "/studies", query=[("PatientName", "A^B")]).read() == b"inside"
-        assert server.asked[0].path == "/studies?PatientName=A^B"
-        assert SECRET.encode() not in b"".join(proxy.asked)
-
-
-def test_a_proxy_that_refuses_the_tunnel_is_named(quick):
-    with listening(lambda c: (c.request(), c.say("407 Login Required"))) as proxy:
-        with line("https://pacs.invalid", quick, proxy=proxy.url.replace("/dicom-web", "")) as http:
-            with pytest.raises(Unreachable, match=r"proxy on the way to pacs.invalid .*407"):
-                http.request("GET", "/")
-
-
-def test_the_environments_proxy_is_used_but_not_for_this_machine(quick, monkeypatch):
-    with listening(again_and_again) as proxy, answering(answers(Answer(200, b"direct"))) as server:
-        monkeypatch.setenv("http_proxy", proxy.url.replace("/dicom-web", ""))
-        monkeypatch.delenv("no_proxy", raising=False)
-        with line(server.url, quick) as http:
-            assert http.request("GET", "/").read() == b"direct"
-        with line("http://pacs.invalid", quick) as http:
-            assert http.request("GET", "/").read() == b"[]"
-        monkeypatch.setenv("no_proxy", "pacs.invalid")
-        with line("http://pacs.invalid", quick) as http, pytest.raises(Unreachable):
-            http.request("GET", "/")
-
-
-def test_a_proxy_that_refuses_is_named_without_its_login(quick):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        proxy = f"http://bob:{SECRET}@127.0.0.1:{taken.getsockname()[1]}"
-        with line("http://pacs.invalid", quick, proxy=proxy) as http:
-            with pytest.raises(Unreachable, match="The proxy on the way") as caught:
-                http.request("GET", "/")
-    assert SECRET not in str(caught.value)
 
 
 # --- log, threads

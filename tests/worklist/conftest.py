@@ -17,7 +17,7 @@ PATIENCE = 300.0  # seconds; longer than fifty transactions take on any machine
 
 @pytest.fixture
 def database(archive_settings: Settings) -> Iterator[Index]:
-    """Give an empty database, that of an archive's work list as it opens it."""
+    """Yield an empty database, that of an archive's work list as it opens it."""
     Archive.open(archive_settings).close()
     file = "index-worklist.sqlite"
     index = Index(archive_settings.database, archive_settings.archive, lock_timeout=PATIENCE, file=file)

@@ -25,7 +25,7 @@ from tests.worklist.test_procedure_step import SCHEDULED
 
 @pytest.fixture(params=["local", "server"])
 def work_list(request: pytest.FixtureRequest, settings: Settings) -> Iterator[WorkList]:
-    """Give the archive's own work list, and the same one behind a real server."""
+    """Yield the archive's own work list, and the same one behind a real server."""
     with Archive.open(settings) as archive:
         if request.param == "local":
             yield LocalWorkList(archive)

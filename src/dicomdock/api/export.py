@@ -8,9 +8,8 @@ from itertools import chain, groupby, starmap
 from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias, cast
 
-from pydicom.dataset import Dataset
-
 from dicomdock import archive
+from dicomdock.api.export_time import in_files, shared_keys, timing_of, undirected_remarks
 from dicomdock.api.files import (
     MESH_ENDINGS,
     MeshFormat,
@@ -40,8 +39,6 @@ from dicomdock.errors import (
     NoSpace,
     NotFound,
 )
-from dicomdock.imaging.attributes import number, text
-from dicomdock.imaging.formats.nifti import undirected
 from dicomdock.imaging.geometry import VolumeGeometry, VolumePlan, split_series
 from dicomdock.imaging.geometry.split_keys import words
 from dicomdock.imaging.mesh import SMOOTHING, Mesh
@@ -55,19 +52,6 @@ _VOLUME = {"nifti": ".nii.gz", "nrrd": ".nrrd"}
 _SEGMENTATION = {"nifti": ".nii.gz", "nrrd": ".seg.nrrd"}
 
 _ENDINGS = (".nii.gz", ".nii", ".nrrd", *MESH_ENDINGS.values())
-
-_TIME_POINTS = {
-    "AcquisitionNumber",
-    "AcquisitionTime",
-    "CardiacPhase",
-    "ContentTime",
-    "DiffusionBValue",
-    "DiffusionGradientOrientation",
-    "Repetition",
-    "TemporalPosition",
-    "TriggerTime",
-}
-"""What tells the volumes of one four-dimensional file apart; each echo and kind of image has its own file."""
 
 _NOTHING = "It has no voxels: a report, a document, or settings for showing images."
 _NO_SEGMENTS = "Meshes are made of segmentations and structure sets."
@@ -217,7 +201,7 @@ class _Target:
                     raise InvalidInput(f"{there} is there already; export to another folder, or remove it.")
 
     def name(self, base: str, ending: str) -> str:
-        """Return a name that this export has not used yet, also for systems that do not tell A from a."""
+        """Return a name that this export has not used yet, also where A and a are the same."""
         stem, count = base, 1
         while self._used & (names := {f"{stem}{ending}".casefold(), f"{stem}.json".casefold()}):
             count += 1
@@ -256,74 +240,23 @@ def _images(items: Sequence[Item], target: _Target) -> Iterator[Exported]:
     except GeometryError as error:
         yield Exported(series, "failed", reason=str(error))
         return
-    runs = _runs(plans) if target.form == "nifti" and not target.straighten else [[plan] for plan in plans]
+    runs = in_files(plans) if target.form == "nifti" and not target.straighten else [[plan] for plan in plans]
     for at, run in enumerate(runs, 1):
-        label = run[0].label if len(run) == 1 else ", ".join(starmap(words, _lasting(run[0]).items()))
+        label = run[0].label if len(run) == 1 else ", ".join(starmap(words, shared_keys(run[0]).items()))
         several = f" {clean_name(f'({at}) {label}')}" if len(runs) > 1 else ""
 
         def make(path: Path, run: Sequence[VolumePlan] = run, label: str = label) -> _Written:
-            sidecar = Sidecar(series, name=label, units=run[0].units, timing=_timing(run[0], headers))
+            sidecar = Sidecar(series, name=label, units=run[0].units, timing=timing_of(run[0], headers))
             if len(run) == 1:
                 volume = fill(run[0].require_spatial(), paths, headers)
                 return _write_volume(volume, path, sidecar, target)
             remarks = tuple(dict.fromkeys(remark for plan in run for remark in plan.remarks))
-            remarks = (*remarks, *target.grid_of(run[0].geometry)[1], *_undirected(run))
+            remarks = (*remarks, *target.grid_of(run[0].geometry)[1], *undirected_remarks(run))
             volumes = (fill(plan, paths, headers) for plan in run)
             sidecar = replace(sidecar, remarks=remarks)
             return write_series(volumes, run, path, sidecar), remarks
 
         yield target.write(series, target.name(f"{base}{several}", _VOLUME[target.form]), make)
-
-
-def _runs(plans: Sequence[VolumePlan]) -> list[list[VolumePlan]]:
-    """Group the volumes that are time points or diffusion directions of one grid, of each echo and kind."""
-    runs: list[list[VolumePlan]] = []
-    for plan in plans:
-        run = next((run for run in runs if _continues(run[0], plan)), None)
-        if run is None:
-            runs.append([plan])
-        else:
-            run.append(plan)
-    return runs
-
-
-def _continues(first: VolumePlan, plan: VolumePlan) -> bool:
-    return (
-        _lasting(first) == _lasting(plan)
-        and first.spatial
-        and plan.spatial
-        and not first.colour
-        and not plan.colour
-        and plan.frame_of_reference == first.frame_of_reference
-        and plan.geometry.matches(first.geometry)
-    )
-
-
-def _lasting(plan: VolumePlan) -> dict[str, object]:
-    """Return the split keys that all volumes of one file share."""
-    return {name: value for name, value in plan.phase.items() if name not in _TIME_POINTS}
-
-
-def _undirected(run: Sequence[VolumePlan]) -> tuple[str, ...]:
-    count = undirected(run)
-    if not count:
-        return ()
-    which = "1 volume states" if count == 1 else f"{count} volumes state"
-    return (f"{which} a b-value and no gradient direction, which is 0 0 0 in the .bvec file.",)
-
-
-def _timing(plan: VolumePlan, headers: Sequence[Dataset]) -> dict[str, float | Sequence[float]]:
-    """Return the timing of a volume in seconds, by BIDS' names."""
-    header = next((one for one in headers if text(one, "SOPInstanceUID") == plan.lead.instance), None)
-    found: dict[str, float | Sequence[float]] = {}
-    for name in ("RepetitionTime", "EchoTime", "InversionTime"):
-        value = number(header, name)
-        if value is not None:
-            found[name] = value / 1000
-    delays = [plane.delay for plane in plan.planes if plane is not None and plane.delay is not None]
-    if len(delays) == len(plan.planes):
-        found["SliceTiming"] = [delay / 1000 for delay in delays]
-    return found
 
 
 def _write_volume(volume: Volume, path: Path, sidecar: Sidecar, target: _Target) -> _Written:

@@ -221,7 +221,7 @@ class AnnotationProject:
         return self._projects.send_back(self.name, self._key(case), self._person(person), note)
 
     def release(self, case: str, *, person: str = "") -> Case:
-        """Give a case back without doing it.
+        """Release a case without completing it.
 
         Raises
         ------

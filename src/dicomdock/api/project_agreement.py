@@ -11,7 +11,7 @@ import numpy as np
 from dicomdock.api.home import LocalHome
 from dicomdock.api.project_submission import mask_of
 from dicomdock.api.segmentation import Segmentation, read
-from dicomdock.api.statistics import Cell
+from dicomdock.api.table import Cell
 from dicomdock.errors import DicomdockError
 from dicomdock.imaging.segmentation import agreement
 from dicomdock.imaging.segmentation.mask import EMPTY
@@ -60,7 +60,7 @@ def _pair(
         one = read(archive, first.result).require_spatial()
         other = read(archive, second.result).require_spatial()
         placed = other.onto(one.geometry)
-    except DicomdockError as error:  # of one case, which is no reason to compare none
+    except DicomdockError as error:  # of one case, which is not a reason to compare none
         yield _row({**known, "remark": str(error)})
         return
     remark = " ".join(dict.fromkeys((*one.remarks, *placed.remarks)))

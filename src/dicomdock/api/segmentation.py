@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -12,31 +12,22 @@ from pydicom.dataset import Dataset
 
 from dicomdock.api import instances as reading
 from dicomdock.api.home import Home
-from dicomdock.api.volume import Volume, grids, home_of, images_of
-from dicomdock.dicom.json_model import text as value_of
-from dicomdock.dicom.query import Query
+from dicomdock.api.source_images import images_drawn_on, images_of_object, instances_of
+from dicomdock.api.volume import Volume, home_of, images_of
 from dicomdock.dicom.resource import Resource
-from dicomdock.dicom.uid import is_uid
-from dicomdock.errors import GeometryError, InvalidInput, NotInArchive
+from dicomdock.errors import GeometryError
 from dicomdock.imaging import segmentation as imaging
 from dicomdock.imaging.attributes import text
-from dicomdock.imaging.geometry import VolumeGeometry, VolumePlan
+from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.mesh import SMOOTHING, Mesh, meshes_of
-from dicomdock.imaging.references import references_of, studies_of_references
+from dicomdock.imaging.references import references_of
 from dicomdock.imaging.rtstruct import (
-    contours_on,
     images_of_contours,
     is_structure_set,
     read_structures,
     structures_to_dicom,
 )
-from dicomdock.imaging.segmentation import (
-    Algorithm,
-    has_planes,
-    is_segmentation,
-    read_segmentation,
-    segmentation_to_dicom,
-)
+from dicomdock.imaging.segmentation import Algorithm, read_segmentation, segmentation_to_dicom
 from dicomdock.imaging.terminology import RGB, Terminology
 from dicomdock.imaging.volume import Volume as AnyVolume
 
@@ -46,9 +37,6 @@ if TYPE_CHECKING:
 
 Kind = Literal["BINARY", "LABELMAP", "STRUCTURES"]
 """What a segmentation is stored as: DICOM SEG of either type, or an RT Structure Set."""
-
-
-MOST_LOOKED_UP = 100  # images of contours, where a structure set names no series
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -130,7 +118,7 @@ class Segmentation(imaging.Segmentation):
         Raises
         ------
         InvalidInput
-            The file's name tells neither format, or no voxel has a value that was named.
+            The file's name states neither format, or no voxel has a value that was named.
         GeometryError
             It is not a label map, or its grid is not the volume's.
         """
@@ -212,7 +200,7 @@ class Segmentation(imaging.Segmentation):
             It has no segments, or they overlap in a label map.
         """
         home = home_of(archive or self.archive)
-        source = images_of(images or self.images or _images_of(home, self))
+        source = images_of(images or self.images or images_drawn_on(home, self))
 
         def make() -> list[Dataset]:
             headers = reading.headers_of(reading.paths_of(home, source))
@@ -233,7 +221,7 @@ class Segmentation(imaging.Segmentation):
         Returns
         -------
         PushReport
-            ``complete`` tells whether the server has it; ``results`` why not.
+            ``complete`` states whether the server has it; ``results`` why not.
         """
         place = self.save(archive)
         home = archive or self.archive
@@ -272,7 +260,7 @@ class Segmentation(imaging.Segmentation):
         from dicomdock.api.statistics import measure
 
         home = home_of(archive or self.archive)
-        series = images_of(images or self.images or _images_of(home, self))
+        series = images_of(images or self.images or images_drawn_on(home, self))
         return measure(self, home, series, volume, suv_type)
 
     def __repr__(self) -> str:
@@ -300,84 +288,10 @@ class Segmentation(imaging.Segmentation):
 def read(archive: Home, resource: Resource) -> Segmentation:
     """Read a segmentation or structure set of the archive, onto the grid of its images."""
     dataset = reading.read_single(archive, resource)
-    series, volumes, why_none = _images(archive, resource, dataset)
+    series, volumes, why_none = images_of_object(archive, resource, dataset)
     place = _structures if is_structure_set(dataset) else _segments
     found = place(dataset, volumes, why_none)
     return Segmentation.of(found, series, archive)
-
-
-def _images(archive: Home, resource: Resource, dataset: Dataset) -> tuple[Resource | None, list[Volume], str]:
-    """Return the series that an object was drawn on, of those in the archive that form volumes.
-
-    It is the first that the object refers to; of a structure set that on which most contours were drawn,
-    since its regions may have several frames of reference. A segmentation without positions was drawn on
-    images that have none either.
-
-    Returns
-    -------
-    The series, its volumes, and why there are none: empty where none of its images is in the archive.
-
-    Raises
-    ------
-    GeometryError
-        None does, and one holds what is not an image or damaged.
-    """
-    refused: GeometryError | None = None
-    why_none = ""
-    best: tuple[Resource | None, list[Volume]] = None, []
-    most, contours = -1, contours_on(dataset)
-    flat = is_segmentation(dataset) and not has_planes(dataset)
-    for series in _referred_to(archive, resource, dataset):
-        try:
-            found = grids(archive, series)
-        except GeometryError as error:
-            refused = refused or error
-            continue
-        volumes = [
-            volume
-            for volume, plan in found
-            if (not plan.spatial if flat else plan.problem is None and plan.spatial)
-        ]
-        if not volumes:
-            why_none = why_none or next((why for _, plan in found if (why := _why_no_volume(plan))), "")
-            continue
-        drawn = max(contours_on(dataset, one.frame_of_reference, _instances(one)) for one in volumes)
-        if drawn > most:
-            best, most = (series, volumes), drawn
-        if drawn == contours:
-            break
-    if best[0] is None and refused is not None:
-        raise refused
-    return *best, "" if best[0] else why_none
-
-
-def _referred_to(archive: Home, resource: Resource, dataset: Dataset) -> Iterator[Resource]:
-    """Yield the series of the archive that an object refers to, or that hold the images of its contours."""
-    elsewhere = studies_of_references(dataset)
-    named = references_of(dataset)
-    for uid in named:
-        try:
-            series = Resource(elsewhere.get(uid, resource.study), uid)
-        except InvalidInput:
-            continue
-        if archive.present(series):
-            yield series
-    found: set[Resource] = set()
-    for uid in images_of_contours(dataset)[:MOST_LOOKED_UP] if not named else ():
-        if not is_uid(uid):
-            continue
-        holder = next(_series_of(archive, Query("instances", {"SOPInstanceUID": uid})), None)
-        if holder is not None and holder not in found:
-            found.add(holder)
-            yield holder
-
-
-def _why_no_volume(plan: VolumePlan) -> str:
-    try:
-        plan.require_spatial()
-    except GeometryError as error:
-        return str(error)
-    return ""
 
 
 def _structures(dataset: Dataset, volumes: Sequence[Volume], why_none: str) -> imaging.Segmentation:
@@ -391,8 +305,8 @@ def _structures(dataset: Dataset, volumes: Sequence[Volume], why_none: str) -> i
             [text(dataset, "SOPInstanceUID")],
         )
     named = {uid for uids in references_of(dataset).values() for uid in uids}
-    volume = max(volumes, key=lambda one: len(named & _instances(one)))  # the first of several alike
-    instances = _instances(volume)
+    volume = max(volumes, key=lambda one: len(named & instances_of(one)))  # the first of several alike
+    instances = instances_of(volume)
     frame = volume.frame_of_reference
     return read_structures(dataset, volume.geometry, frame_of_reference=frame, instances=instances)
 
@@ -424,26 +338,3 @@ def _on_stack(dataset: Dataset, stacks: Sequence[Volume]) -> imaging.Segmentatio
             refused = refused or error
     assert refused is not None, "there is a stack"
     raise refused
-
-
-def _instances(volume: Volume) -> frozenset[str]:
-    return frozenset(source[0] for source in volume.sources if source is not None)
-
-
-def _images_of(archive: Home, segmentation: Segmentation) -> Resource:
-    """Find the series that a segmentation was drawn on."""
-    queries = []
-    if segmentation.source_series:
-        queries.append(Query("series", {"SeriesInstanceUID": segmentation.source_series}))
-    queries += [Query("instances", {"SOPInstanceUID": uid}) for uid in segmentation.source_instances[:1]]
-    for query in queries:
-        for series in _series_of(archive, query):
-            return series
-    raise NotInArchive("The images that it was drawn on are not in the archive.")
-
-
-def _series_of(archive: Home, query: Query) -> Iterator[Resource]:
-    for page in archive.search(query):
-        for match in page.matches:
-            study, series = (value_of(match.attributes, f"{one}InstanceUID") for one in ("Study", "Series"))
-            yield Resource(study, series)

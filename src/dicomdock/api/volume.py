@@ -46,7 +46,7 @@ class Volume(imaging.Volume):
         Raises
         ------
         InvalidInput
-            The file's name tells neither.
+            The file's name states neither.
         GeometryError
             It cannot be read, or holds several volumes.
         """
@@ -115,7 +115,7 @@ class Volume(imaging.Volume):
         Returns
         -------
         PushReport
-            ``complete`` tells whether the server has all of it; ``results`` why not.
+            ``complete`` states whether the server has all of it; ``results`` why not.
         """
         place = self.save(description, archive)
         home = archive or self.archive

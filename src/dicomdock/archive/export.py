@@ -249,7 +249,7 @@ def _zip_file(target: Path) -> Iterator[Write]:
     with disk_errors(f"Exporting to {target}"):
         target.parent.mkdir(parents=True, exist_ok=True)
         with appearing(target) as partial:
-            # A clock that was wrong when a file came is no reason to refuse it: zip begins in 1980.
+            # A clock that was wrong when a file came is not a reason to refuse it: zip begins in 1980.
             with zipfile.ZipFile(partial, "x", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
 
                 def write(name: PurePosixPath, content: Path | bytes) -> None:
@@ -264,7 +264,7 @@ def _zip_file(target: Path) -> Iterator[Write]:
 
 
 class Namer:
-    """Chooses names that differ wherever the UIDs differ, on systems too that do not tell A from a."""
+    """Chooses names that differ wherever the UIDs differ, on systems too that do not distinguish A from a."""
 
     def __init__(self) -> None:
         self._folders: dict[tuple[str, ...], PurePosixPath] = {}

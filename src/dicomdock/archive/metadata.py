@@ -17,7 +17,8 @@ from dicomdock.archive.storage.local import mapped
 from dicomdock.dicom.dataset import read_dataset
 from dicomdock.dicom.dictionary import tag_of, vr_of
 from dicomdock.dicom.header import CHARSET
-from dicomdock.dicom.json_model import DicomJson, JsonValue, from_dataset, json_values, text
+from dicomdock.dicom.json_model import DicomJson, JsonValue, text
+from dicomdock.dicom.json_writing import from_dataset, json_values
 from dicomdock.dicom.part10 import walk
 from dicomdock.dicom.read_errors import quiet
 from dicomdock.dicom.resource import Resource

@@ -265,7 +265,7 @@ class ArchiveWriter:
         added = self._added.setdefault((resource.study, resource.series), {})
         there = added.get(resource.instance)
         if there is None and (there := self._indexed(resource)) is not None:
-            # A row of the index is no proof of its file, which may have been lost or damaged since.
+            # A row of the index is not a proof of its file, which may have been lost or damaged since.
             storage = self._files.storage
             if there == digest:
                 item = replace(item, repair=storage.digest(item.key(storage)) != item.digest)
@@ -324,7 +324,7 @@ class ArchiveWriter:
                 self._close_group()
 
     def _close_group(self) -> None:
-        """Hand the gathered group to the commit thread; the lock is held."""
+        """Pass the gathered group to the commit thread; the lock is held."""
         if group := self._taken_group():
             self._waiting.append(self._submitted(group))
 

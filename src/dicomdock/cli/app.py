@@ -54,7 +54,7 @@ def run(arguments: list[str]) -> int:
     """Run one command; every error ends here as a sentence and an exit code."""
     console = Console()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a name that the terminal cannot show is no reason to end
+        sys.stdout.reconfigure(errors="replace")  # a name that the terminal cannot show ends nothing
     try:
         return _mended(arguments, console)
     except SystemExit as end:

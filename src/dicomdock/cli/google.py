@@ -53,7 +53,7 @@ def address(console: Console, url: str, profile: ServerProfile) -> str:
 def chosen(console: Console, stores: Stores, ask: Ask) -> str:
     """Let a person choose project, location, dataset and store; return the store's path.
 
-    A list of one is no choice; the lists of locations without datasets stay in the list, as Google tells no
+    A list of one is not a choice; the locations without datasets stay in the list, as Google does not say so
     sooner.
 
     Raises

@@ -35,7 +35,7 @@ class Kind(StrEnum):
     aws = "aws"
 
 
-# Which options belong to which kinds; an option that stands in one kind only also tells the kind.
+# Which options belong to which kinds; an option of one kind alone also chooses the kind.
 _BELONGS: Final[Mapping[str, tuple[Kind, ...]]] = {
     "header": (Kind.headers,),
     "album": (Kind.kheops,),

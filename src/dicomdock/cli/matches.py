@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dicomdock.sources import DicomJson, DicomSource, JsonValue
 
 Facts = Callable[["DicomJson"], "dict[str, JsonValue]"]
-"""Gives what a source knows of a match beyond its attributes, by a word in lower case."""
+"""Returns what a source knows of a match beyond its attributes, by a word in lower case."""
 
 
 def show(

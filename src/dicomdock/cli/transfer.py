@@ -134,7 +134,7 @@ def run(
     archive: Archive,
     connect: Connect | None = None,
 ) -> None:
-    """Do a claimed transfer here and now, tell its report and end with its exit code.
+    """Do a claimed transfer here and now, print its report and end with its exit code.
 
     Parameters
     ----------

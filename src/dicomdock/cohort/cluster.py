@@ -76,7 +76,7 @@ class Cluster:
 
     @property
     def dashboard(self) -> str:
-        """The address of its dashboard, which a scheduler without bokeh, or told so, does not run."""
+        """The address of its dashboard, which not every scheduler runs."""
         return str(self._client.dashboard_link)
 
     def run(

@@ -24,7 +24,7 @@ def check(path: Path) -> None:
     Raises
     ------
     InvalidInput
-        Its name tells neither Parquet nor CSV, its folder is not there, or it is somebody else's.
+        Its name states neither Parquet nor CSV, its folder is not there, or it is somebody else's.
     """
     kind = path.suffix.lower()
     if kind not in (".parquet", ".csv"):

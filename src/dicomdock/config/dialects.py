@@ -27,7 +27,7 @@ class Dialect:
     wildcard : ``*`` and ``?`` are understood; else they are filtered locally.
     question_mark : ``?`` is understood where ``*`` is; else it is filtered locally.
     fuzzy : fuzzymatching is understood.
-    order : orderby, which is not part of PS3.18, is honoured; ``sorts`` tells for which attributes.
+    order : orderby, which is not part of PS3.18, is honoured; ``sorts`` lists the attributes.
     offset : offset is honoured; else one page is all there is.
     page_limit : the most matches to ask for at once, by level (studies, series, instances).
     short_page_ends : a page shorter than asked for, without a warning, is known to be the last.

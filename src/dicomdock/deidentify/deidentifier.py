@@ -214,7 +214,7 @@ def _encode_as(made: Dataset, source: Dataset) -> None:
 
 
 def _begin(made: Dataset, source: Dataset) -> None:
-    """Give a data set a file's head with nothing of the source's but the transfer syntax."""
+    """Write a new file's head, with nothing of the source's but the transfer syntax."""
     _encode_as(made, source)
     made.file_meta = FileMetaDataset()
     made.file_meta.TransferSyntaxUID = UID(str(source.file_meta.TransferSyntaxUID))

@@ -18,7 +18,7 @@ SHORTEST = 4
 """Letters of a name that is looked for everywhere; shorter ones are also terms of the field and codes."""
 
 SHORTEST_WORD = 2
-"""Letters of a name that is looked for where it is no such term; one letter is an initial."""
+"""Letters of a name that is looked for where it is not such a term; one letter is an initial."""
 
 SHORTEST_IDEOGRAPHIC = 2
 """Characters of a name in another script, where a few are a whole one."""
@@ -70,7 +70,7 @@ class Identity:
 
     Parameters
     ----------
-    key : what tells this patient from others: the Patient ID, else name and birth date, else the study.
+    key : what identifies this patient: the Patient ID, else name and birth date, else the study.
     patient : the pseudonym that stands for ID and name; empty where there is neither.
     words : of names, folded.
     short_words : the same, of two or three letters.

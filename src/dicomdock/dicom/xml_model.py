@@ -12,14 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from dicomdock.dicom.dictionary import keyword_of
-from dicomdock.dicom.json_model import (
-    MAX_DEPTH,
-    NAME_GROUPS,
-    DicomJson,
-    JsonValue,
-    check_density,
-    number_or_text,
-)
+from dicomdock.dicom.json_model import MAX_DEPTH, NAME_GROUPS, DicomJson, JsonValue, check_density
+from dicomdock.dicom.json_writing import number_or_text
 from dicomdock.errors import WireError
 
 if TYPE_CHECKING:

@@ -86,7 +86,7 @@ class KeyChecks:
     Parameters
     ----------
     known : True where a key of the kind was seen to work, False where it was not; None where no row had a
-        value to tell by.
+        value to check by.
     doubtful : level and keyword of keys that were answered with rows which do not match them.
     ignored : the doubtful keys that were checked, and whether the server returns every row whatever they ask.
     """

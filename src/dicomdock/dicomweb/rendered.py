@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from dicomdock.dicom.resource import Resource
-from dicomdock.dicomweb.retrieve import BELOW, children, uri_request
+from dicomdock.dicomweb.retrieve import BELOW, children
 from dicomdock.dicomweb.session import ABSENT, REFUSED, failure
+from dicomdock.dicomweb.uri import uri_request
 from dicomdock.errors import RemoteNotFound, UnsupportedByServer, WireError
 from dicomdock.web.media_type import MediaType
 from dicomdock.web.multipart.reader import read_parts

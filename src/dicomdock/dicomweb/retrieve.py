@@ -6,24 +6,24 @@ session.
 
 References
 ----------
-PS3.18 §10.4 (Retrieve), §8.7.3 (media types), §9 (URI service).
+PS3.18 §10.4 (Retrieve), §8.7.3 (media types).
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from dicomdock.dicom import part10
 from dicomdock.dicom.query import Query, SearchLevel
 from dicomdock.dicom.resource import Level, Resource, resource_in
 from dicomdock.dicomweb import search
 from dicomdock.dicomweb.metadata import request_metadata
-from dicomdock.dicomweb.search_request import warnings_of
+from dicomdock.dicomweb.retrieve_response import Parts, parts_of
 from dicomdock.dicomweb.session import ABSENT, REFUSED, failure, is_refusal
+from dicomdock.dicomweb.uri import retrieve_by_uri
 from dicomdock.errors import (
     NotAcceptable,
     RemoteNotFound,
@@ -34,16 +34,9 @@ from dicomdock.errors import (
 )
 from dicomdock.sources import DicomJson, Part, head_of, with_head
 from dicomdock.web.call import MAX_WAIT
-from dicomdock.web.content_encoding import GZIP_MAGIC, decoded
-from dicomdock.web.media_type import MediaType
-from dicomdock.web.multipart.reader import read_parts
 
 if TYPE_CHECKING:
     from dicomdock.dicomweb.session import Session
-    from dicomdock.web.transport import Response
-
-log = logging.getLogger(__name__)
-Parts: TypeAlias = "Generator[Part, None, None]"
 
 BELOW: Final[dict[Level, SearchLevel]] = {"study": "series", "series": "instances"}
 FAILED: Final = 500  # of some servers, whose older service gives the same instance
@@ -248,7 +241,7 @@ def _in_form(
     if response.status in REFUSED | ABSENT:
         has = "has no" if response.status in ABSENT else "did not give"
         raise failure(response, f"{session.name} {has} {resource.level} {resource}")
-    parts = _parts(session, response, resource)
+    parts = parts_of(session, response, resource)
     try:
         first = next(parts)
     except StopIteration:
@@ -282,133 +275,6 @@ def _order(session: Session, level: Level) -> list[int]:
         usable.sort(key=lambda index: not FORMS[index].single)
     known = session.forms.get(level)
     return usable if known is None else [known, *(index for index in usable if index != known)]
-
-
-def _parts(session: Session, response: Response, resource: Resource) -> Parts:
-    """Yield the parts of an answer, whatever its label is; raise at the end where it was only partial."""
-    with response:
-        if response.status == 204:
-            return
-        yield from _read(response)
-        if warning := response.warning:
-            log.info("%s: %s", session.name, warning[:300])
-        if response.status == 206:
-            remarks = "".join(f" {remark}." for remark in warnings_of(warning, session.name))
-            raise WireError(
-                f"{session.name} gave only part of {resource} (206 Partial Content); "
-                f"the rest was not available.{remarks}"
-            )
-
-
-def _read(response: Response) -> Iterator[Part]:
-    coded = response.headers.get("Content-Encoding", "identity").lower() != "identity"
-    chunks = response.chunks(detect=coded)
-    head = head_of(chunks, part10.PREAMBLE)
-    if not coded and head.startswith(GZIP_MAGIC):
-        coded, chunks = True, decoded(with_head(head, chunks), "gzip")
-        head = head_of(chunks, part10.PREAMBLE)
-    label = MediaType.parse(response.content_type)
-    kind = label.parameters.get("type", "").lower()
-    if label.essence.startswith("multipart/") or head.lstrip(b"\r\n").startswith(b"--"):
-        if kind not in ("", "application/dicom", "application/octet-stream"):
-            raise NotAcceptable(
-                f"The server answered with parts of {kind} instead of DICOM.",
-                status=response.status,
-                url=response.url,
-            )
-        content_type = (
-            response.content_type if label.essence.startswith("multipart/") else "multipart/related"
-        )
-        # The archive knows by the data set whether it is whole; some servers write no closing delimiter.
-        framed = any(name in response.headers for name in ("Content-Length", "Transfer-Encoding"))
-        found = read_parts(with_head(head, chunks), content_type, complete=framed)
-        for index, part in enumerate(map(Part.received, found)):
-            if not index and kind == "application/octet-stream":
-                part = _dicom_only(part, response)
-            yield part
-    elif label.essence == "application/dicom" or part10.has_prefix(head):
-        length = response.headers.get("Content-Length", "")
-        yield Part(
-            response.content_type or "application/dicom",
-            lambda: with_head(head, chunks),
-            length=int(length) if length.isdecimal() and not coded else None,
-        )
-    elif head:
-        raise NotAcceptable(
-            f"The server answered with {label.essence or 'unlabelled data'} instead of DICOM.",
-            status=response.status,
-            url=response.url,
-            body_excerpt=head[:300].decode("utf-8", "replace"),
-        )
-
-
-def _dicom_only(part: Part, response: Response) -> Part:
-    """Refuse bulk data that some servers send for ``*/*``; DICOM under a wrong label passes."""
-    chunks = part.chunks()
-    head = next(chunks, b"")
-    if not part10.has_prefix(head):
-        raise NotAcceptable(
-            "The server answered with bulk data instead of DICOM.", status=response.status, url=response.url
-        )
-    return part.with_opener(lambda: with_head(head, chunks))
-
-
-def retrieve_by_uri(session: Session, resource: Resource, refusal: TransactionError) -> Parts:
-    """Fetch one instance by WADO-URI, the older service, where the server has it.
-
-    References
-    ----------
-    PS3.18 §9.4.
-    """
-    try:
-        response = uri_request(session, resource, "application/dicom", (("transferSyntax", "*"),))
-    except ServerFault as fault:
-        if fault.retry_after:
-            raise
-        response = uri_request(session, resource, "application/dicom", (), retries=0)
-    if response.status in (REFUSED | ABSENT) - {404}:
-        response.discard()
-        response = uri_request(session, resource, "application/dicom", ())
-    if response.status in REFUSED | ABSENT:
-        response.discard()
-        raise refusal
-    try:
-        yield from _parts(session, response, resource)
-    except NotAcceptable:
-        raise refusal from None
-
-
-def uri_request(
-    session: Session,
-    resource: Resource,
-    kind: str,
-    further: Sequence[tuple[str, str]],
-    *,
-    retries: int | None = None,
-) -> Response:
-    """Request one instance in one media type by WADO-URI.
-
-    References
-    ----------
-    PS3.18 §9.4.1.
-    """
-    query = [
-        ("requestType", "WADO"),
-        ("studyUID", resource.study),
-        ("seriesUID", resource.series or ""),
-        ("objectUID", resource.instance or ""),
-        ("contentType", kind),
-        *further,
-    ]
-    return session.http.request(
-        "GET",
-        session.uri_service,
-        query=query,
-        accept=kind,
-        allow=REFUSED | ABSENT,
-        what=f"the retrieval of instance {resource} by WADO-URI",
-        retries=retries,
-    )
 
 
 def metadata(session: Session, resource: Resource) -> Iterator[DicomJson]:

@@ -82,7 +82,7 @@ class Connections(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand the connection over."""
+        """Pass the connection to the WebSocket protocol."""
         self._stop_timer()
         super().handle_websocket_upgrade()
 

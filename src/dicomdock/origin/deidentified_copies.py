@@ -13,7 +13,8 @@ from dicomdock.archive import Archive
 from dicomdock.archive.index.queries import ArchivedInstance
 from dicomdock.deidentify import Deidentifier, HeldBack
 from dicomdock.dicom.dataset import read_dataset
-from dicomdock.dicom.json_model import DicomJson, from_dataset
+from dicomdock.dicom.json_model import DicomJson
+from dicomdock.dicom.json_writing import from_dataset
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import ArchiveError, NotFound
 from dicomdock.origin.responses import CHARACTER_SET, UTF_8

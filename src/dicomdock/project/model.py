@@ -192,7 +192,7 @@ class Case:
 
     @property
     def key(self) -> tuple[int, int]:
-        """What tells the case from all others of its project."""
+        """What distinguishes the case from all others of its project."""
         return self.number, self.slot
 
 

@@ -319,7 +319,7 @@ class Projects:
             return changes.write(back, Event.SENT_BACK, person, note=back.note)
 
     def release(self, name: str, key: tuple[int, int], person: str) -> Case:
-        """Give a case back without doing it, and return it.
+        """Release a case without completing it, and return it.
 
         Raises
         ------

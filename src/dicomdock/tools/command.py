@@ -21,8 +21,8 @@ from dicomdock.tools.marks import MARK, kill_marked, new_mark
 from dicomdock.tools.step import Run, Step
 
 TICK = 0.2  # seconds between two looks at the clock and at what was written
-PAUSE = 0.02  # seconds between two looks at a program that was told to end
-GRACE = 5.0  # seconds that a program gets to end by itself when it is told to
+PAUSE = 0.02  # seconds between two looks at a program that was asked to end
+GRACE = 5.0  # seconds that a program gets to end by itself when it is asked to
 LINE = 500  # characters of a line that are shown
 LAST = 3  # lines that an error repeats
 WAITING = (

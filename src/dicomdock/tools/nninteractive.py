@@ -220,7 +220,7 @@ class PromptSession:
         return bool(self._ask(self._session.undo))
 
     def close(self) -> None:
-        """Give the session back; what waits for an answer meanwhile is given up."""
+        """Release the session; what waits for an answer meanwhile is given up."""
         self._closed.set()
         with _errors(self._where, self._closed):
             self._session.close()

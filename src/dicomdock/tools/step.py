@@ -1,4 +1,4 @@
-"""What is heard of a tool while it runs, and how it is told to stop."""
+"""What a tool reports while it runs, and how it is asked to stop."""
 
 from __future__ import annotations
 

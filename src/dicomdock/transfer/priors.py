@@ -19,7 +19,7 @@ _RETURNED = (
 
 @dataclass(frozen=True)
 class Patient:
-    """What tells one patient from another.
+    """What distinguishes one patient from another.
 
     Parameters
     ----------

@@ -18,32 +18,28 @@ from dicomdock.config.dialects import Dialect
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import (
-    AuthenticationError,
     DicomdockError,
     NotFound,
     TransactionError,
-    Unreachable,
     UnsupportedByServer,
     WireError,
 )
-from dicomdock.sources import DicomSource, Part
+from dicomdock.sources import DicomSource
 from dicomdock.transfer.listing import Unlisted, instances_of, series_of
-from dicomdock.transfer.outage import Failures, is_local, wait_when_asked
+from dicomdock.transfer.outage import is_local, wait_when_asked
 from dicomdock.transfer.progress import Failure, Progress, ProgressTracker, PullReport
-from dicomdock.transfer.watch import Stop, ahead, bounded_map, metered, watch
-from dicomdock.transfer.write_behind import WriteBehind, identified
+from dicomdock.transfer.receive import CONFLICT, Receiver, gives_whole_studies, streams_series
+from dicomdock.transfer.watch import Stop, ahead, bounded_map, watch
 
 if TYPE_CHECKING:
     from dicomdock.archive import Archive
 
 Wanted: TypeAlias = Callable[[str], "str | None"]
-"""Gives the UID of the series of a study that somebody waits for."""
+"""Returns the UID of the series of a study that somebody waits for."""
 
-BACK_OFF = 0.2  # seconds before the second of them, doubled for each further one
 RETRY_AFTER = 1.0  # seconds after which what is missing at the end is asked for once more
 SINGLE_MOST = 8  # missing instances of a series that are always requested one by one
 SINGLE_COST = 64 << 10  # bytes of a stream that cost about as much as a request
-CONFLICT = "the archive holds it with other bytes; the first copy was kept (--replace overwrites it)"
 
 
 def pull(
@@ -106,21 +102,28 @@ class _Pull:
         self.unlisted: dict[Resource, DicomdockError] = {}
         self.tracker = ProgressTracker()
         self.naming = Lock()
-        self.refused: set[Resource] = set()
 
     def run(self, resources: Sequence[Resource], stop: Stop) -> None:
-        self.stop = stop
         workers = self.settings.series_workers
         with (
-            self.archive.writer(origin=self.source.name, replace=self.replace) as self.writer,
-            ThreadPoolExecutor(self.settings.instance_workers, "instance") as self.single,
+            self.archive.writer(origin=self.source.name, replace=self.replace) as writer,
+            ThreadPoolExecutor(self.settings.instance_workers, "instance") as single,
             ThreadPoolExecutor(workers, "listing") as self.listing,
             ThreadPoolExecutor(workers, "series") as many,
         ):
+            self.receiver = Receiver(
+                self.source,
+                writer,
+                replace=self.replace,
+                pool=single,
+                workers=self.settings.instance_workers,
+                tracker=self.tracker,
+                stop=stop,
+            )
             bounded_map(many, workers, self._job, self._divided(resources), stop)
             self._retrieve_whole_studies({one.study for one in resources if one.series is None})
             self._retry_missing(stop)
-            for late in self.writer.flush():
+            for late in writer.flush():
                 if late.status == "conflict":  # another process was faster
                     self.tracker.fail(late.resource, CONFLICT)
                 else:
@@ -184,11 +187,11 @@ class _Pull:
         if resource.instance is not None:
             self.tracker.expect(resource, 1)
             self._fetch_missing([resource], present)
-        elif present or not _streams_series(self.source):
+        elif present or not streams_series(self.source):
             self._complete(resource, present, None)
         else:
             counting = self.listing.submit(self._count, resource)
-            broken = self._stream(resource)
+            broken = self.receiver.stream(resource)
             count = counting.result()
             # Distinct instances of this series, as many as the source counts: there can be no other.
             if broken is not None or len(self.tracker.came(resource)) != count:
@@ -206,7 +209,7 @@ class _Pull:
             self._without(study, unlisted)
             return
         try:
-            broken = self._stream(study)
+            broken = self.receiver.stream(study)
         except UnsupportedByServer as error:  # it gives no study, and lists nothing in it
             broken = error
         came = self.tracker.came_of(study.study)
@@ -244,10 +247,10 @@ class _Pull:
             listed = instances_of(self.source, series, unusable=self._unusable)
         except Unlisted as reason:
             if not streamed:
-                broken = self._stream(series, present)
+                broken = self.receiver.stream(series, present)
             if is_local(broken):
                 self._without(series, broken)
-                self.refused.add(series)
+                self.receiver.refused.add(series)
                 return
             if broken is not None:
                 raise broken from None
@@ -271,83 +274,15 @@ class _Pull:
                 if resource.instance in present:
                     self.tracker.skip(resource)
             # Whatever ends it early: what it did not bring is requested one by one.
-            self._stream(series, present, discard=present)
+            self.receiver.stream(series, present, discard=present)
         self._fetch_missing(listed, present)
 
     def _is_worth_streaming(self, series: Resource, listed: Sequence[Resource], present: set[str]) -> bool:
         """Return whether a series comes sooner as a stream, with what is present in it, than one by one."""
         missing = sum(one.instance not in present for one in listed)
-        if missing <= SINGLE_MOST or 2 * missing < len(listed) or not _streams_series(self.source):
+        if missing <= SINGLE_MOST or 2 * missing < len(listed) or not streams_series(self.source):
             return False
         return self.archive.size(series) <= missing * SINGLE_COST
-
-    def _stream(
-        self,
-        series: Resource,
-        present: Container[str] = (),
-        *,
-        discard: Container[str] = (),
-        only: Container[Resource | None] | None = None,
-    ) -> DicomdockError | None:
-        """Retrieve a series or study in one answer; return what ended it too early.
-
-        Parameters
-        ----------
-        present : instances that were in the archive before, and are not counted as received.
-        discard : instances that are not written. A source that turns out to send the series one by one is
-            not asked for the rest then.
-        only : instances, or series whose instances, are written; None for all.
-        """
-        from dicomdock.archive.writer import UnexpectedInstance
-
-        def store(part: Part) -> None:
-            if discard or only is not None:
-                part, instance = identified(part)
-                known = instance is not None and instance.parent == series and instance.instance in discard
-                chosen = only is None or (
-                    instance is not None and (instance in only or instance.parent in only)
-                )
-                if known or not chosen:
-                    for _ in part.chunks():
-                        pass
-                    return
-            try:
-                self._store(part, series, present)
-            except UnexpectedInstance:
-                self.tracker.warn(
-                    f"{self.source.name} sent instances of another {series.level} than "
-                    f"{series.series or series.study}; they were not kept."
-                )
-
-        self.tracker.doing = "receiving"
-        parts = self.source.retrieve(series)
-        try:
-            with WriteBehind(store) as behind:
-                for part in parts:
-                    self.stop.check()
-                    if discard and not _streams_series(self.source):
-                        break
-                    behind.put(metered(part, self.tracker, self.stop))
-        except (WireError, Unreachable, TransactionError, NotFound) as error:
-            return error
-        finally:
-            close = getattr(parts, "close", None)
-            if close is not None:
-                close()
-        return None
-
-    def _store(self, part: Part, expected: Resource, present: Container[str] = ()) -> None:
-        """Write one part; the archive discards it without trace when its bytes end too early."""
-        result = self.writer.add(part, expected)
-        if result.status in ("stored", "replaced"):
-            for remark in result.remarks:
-                self.tracker.remark(f"{result.resource} is stored. {remark}")
-        if result.status == "conflict":
-            self.tracker.fail(result.resource, CONFLICT)
-        elif result.status == "identical" and not self.replace:  # before the pull, or by another process
-            self.tracker.found(result.resource, counted=result.resource.instance not in present)
-        else:
-            self.tracker.arrived(result.resource)
 
     def _retrieve_whole_studies(self, asked: Container[str]) -> None:
         """Request studies of which the source refused every instance by itself; a few give nothing less.
@@ -357,14 +292,14 @@ class _Pull:
         asked : studies that were asked for as such; of others only what is missing is kept.
         """
         missing: dict[str, set[Resource | None]] = {}
-        for one in self.refused & self.tracker.missing.keys():
+        for one in self.receiver.refused & self.tracker.missing.keys():
             missing.setdefault(one.study, set()).add(one)
         for study, wanted in missing.items():
             others_come = self.tracker.arrivals_of(study) or self.tracker.came_of(study) > len(wanted)
-            if others_come and not _gives_whole_studies(self.source):
+            if others_come and not gives_whole_studies(self.source):
                 continue
             try:
-                broken = self._stream(Resource(study), only=None if study in asked else wanted)
+                broken = self.receiver.stream(Resource(study), only=None if study in asked else wanted)
             except UnsupportedByServer:
                 continue  # what is missing is named already
             for series in [one for one in wanted if one is not None and one.instance is None]:
@@ -384,9 +319,7 @@ class _Pull:
         if not missing or stop.wait(RETRY_AFTER):
             return
         self.tracker.doing = "retrying what is missing"
-        lost = Failures()
-        workers = min(len(missing), self.settings.instance_workers)
-        bounded_map(self.single, workers, lambda one: self._single(one, lost), missing, stop)
+        self.receiver.one_by_one(missing)
 
     def _fetch_missing(self, listed: Sequence[Resource], present: set[str]) -> None:
         wanted = []
@@ -396,46 +329,14 @@ class _Pull:
                 self.tracker.skip(resource)
             elif resource.instance not in came:
                 wanted.append(resource)
-        if wanted and _gives_whole_studies(self.source):
-            self.refused.update(wanted)
+        if wanted and gives_whole_studies(self.source):
+            self.receiver.refused.update(wanted)
             self.tracker.missing.update(
                 dict.fromkeys(wanted, f"{self.source.name} gives whole studies only, and not this one.")
             )
         elif wanted:
             self.tracker.doing = "fetching single instances"
-            lost = Failures()
-            workers = min(len(wanted), self.settings.instance_workers)
-            bounded_map(self.single, workers, lambda one: self._single(one, lost), wanted, self.stop)
-
-    def _single(self, resource: Resource, lost: Failures) -> None:
-        if lost.cause is not None:
-            self.tracker.missing[resource] = str(lost.cause)
-            return
-        attempts = lost.attempts
-        for attempt in range(attempts):
-            if attempt and self.stop.wait(BACK_OFF * 2 ** (attempt - 1)):
-                self.stop.check()
-            started = self.tracker.bytes
-            try:
-                for part in self.source.retrieve(resource):
-                    self._store(metered(part, self.tracker, self.stop), resource)
-            except AuthenticationError:
-                raise
-            except (WireError, TransactionError, NotFound, Unreachable) as error:
-                self.tracker.missing[resource] = str(error)
-                if is_local(error):
-                    self.refused.add(resource)
-                cut = isinstance(error, WireError) or (
-                    isinstance(error, Unreachable) and self.tracker.bytes > started
-                )
-                if cut and attempt + 1 < attempts:
-                    continue
-                lost.note(error)
-                return
-            break
-        lost.note(None)
-        if resource.instance not in self.tracker.came(Resource(resource.study, resource.series)):
-            self.tracker.missing[resource] = "the server lists it but sent something else"
+            self.receiver.one_by_one(wanted)
 
     def report(self) -> PullReport:
         tracker = self.tracker
@@ -453,15 +354,3 @@ class _Pull:
             complete=tracker.proven and not failures and not missing,
             warnings=(*tracker.warnings, *tracker.remarks),
         )
-
-
-def _streams_series(source: DicomSource) -> bool:
-    """Return whether a series comes in one answer; a client learns it from its server, as a dialect."""
-    dialect: Dialect | None = getattr(source, "dialect", None)
-    return dialect is None or (dialect.retrieve_level != "instance" and not dialect.whole_studies)
-
-
-def _gives_whole_studies(source: DicomSource) -> bool:
-    """Return whether a source is known to give neither a series nor an instance by itself."""
-    dialect: Dialect | None = getattr(source, "dialect", None)
-    return dialect is not None and dialect.whole_studies

@@ -19,7 +19,7 @@ SHARES = 64  # of the instances that wait to be stored: four of a megabyte, or 6
 
 
 class WriteBehind:
-    """Hands parts to a thread of its own, in their order.
+    """Passes parts to a thread of its own, in their order.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ class Registrations:
     ----------
     archive : where they are.
     study : returns the study that is shown; None before there is one.
-    report : tells the user of one whose file is damaged.
+    report : reports one whose file is damaged to the user.
     """
 
     def __init__(

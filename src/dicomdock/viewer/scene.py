@@ -23,7 +23,7 @@ from dicomdock.imaging.segmentation import Mask
 from dicomdock.imaging.terminology import RGB, fractions
 from dicomdock.imaging.volume import Volume
 from dicomdock.imaging.volume.pixels import valid
-from dicomdock.viewer.loading import COVERED
+from dicomdock.viewer.loaded import COVERED
 from dicomdock.viewer.palettes import colour_node
 
 LPS = np.array((-1.0, -1.0, 1.0))

@@ -233,7 +233,7 @@ def _pieces(secrets: tuple[str, ...]) -> Iterator[bytes]:
         if len(content) < PIECE:
             continue
         login = any(secret != other and secret.endswith(f":{other}") for other in secrets)
-        # The user's name is no secret; a login as a whole is masked by what it ends with.
+        # The user's name is not a secret; a login as a whole is masked by what it ends with.
         written = [] if login else [content, content.hex().encode()]
         written += (_base64_core(content, ahead) for ahead in range(3))
         for form in written:

@@ -7,7 +7,6 @@ RFC 9110 (HTTP semantics); RFC 3986 §3.4 (query); PS3.18 §8 (common aspects of
 
 from __future__ import annotations
 
-import http
 import logging
 import threading
 import time
@@ -20,37 +19,29 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from dicomdock.errors import (
-    AuthenticationError,
     Cancelled,
     InvalidInput,
-    NotAcceptable,
-    RemoteNotFound,
-    ServerFault,
-    TransactionError,
 )
 from dicomdock.web import pool
 from dicomdock.web.auth import Auth
-from dicomdock.web.call import Call, seconds_of
+from dicomdock.web.call import Call
 from dicomdock.web.cookies import Cookies
-from dicomdock.web.digest import error_description, schemes
 from dicomdock.web.endpoint import Endpoint
 from dicomdock.web.hold import Hold
 from dicomdock.web.options import ConnectionOptions
 from dicomdock.web.redaction import Redactor
 from dicomdock.web.request import Body, Request, check_fields
 from dicomdock.web.response import Response as Response
+from dicomdock.web.statuses import REDIRECTS, error_of, redirected
 from dicomdock.web.url import Url, redact
 
 log = logging.getLogger("dicomdock.http")
 
 CHECK_LOGIN = "check user, password or token, and what this login may do"
-MAX_REDIRECTS = 5
 MIN_SECRET = 6  # characters of a cookie that is hidden in errors; shorter ones are counters and flags
 
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # RFC 3986 §3.4 without what separates pairs (& ; +) and with ^, because Orthanc does not decode query values.
 _QUERY_SAFE = "!$'()*,/:=?@^-._~"
-_PRINTABLE = "".join(map(chr, range(128)))  # everything but what is not ASCII
 
 
 class Encoded(str):
@@ -323,8 +314,8 @@ class Http:
             return True
         if status in allow:
             return True
-        if status in _REDIRECTS and (location := response.headers.get("Location")):
-            call.request = replace(call.request, url=self._redirected(call, response, location))
+        if status in REDIRECTS and (location := response.headers.get("Location")):
+            call.request = replace(call.request, url=redirected(call, response, location, self._endpoint))
             response.discard()
             return False
         if status == 401 and not call.refreshed:
@@ -335,7 +326,7 @@ class Http:
         patient = self._hold is not None and self._hold.patient
         wait = call.wait_after_status(status, asked, self._options.retries, patient=patient)
         if wait is None:
-            raise self._error(call, response)
+            raise error_of(call, response, self._endpoint, self._auth, self._remedy)
         response.discard()
         if self._hold is not None and asked:
             self._hold.ask(wait)
@@ -360,89 +351,9 @@ class Http:
         secret = tuple(value for value in values if len(value) >= MIN_SECRET)
         return request.with_headers({"Cookie": header}, secrets=secret)
 
-    def _redirected(self, call: Call, response: Response, location: str) -> Url:
-        """Return where a redirect leads to, judged by the parser that the connection goes by.
-
-        Raises
-        ------
-        TransactionError
-            To another origin, in circles, to nothing that is an address, or without what was sent.
-        """
-        server = self._endpoint.name
-        facts = {"status": response.status, "url": response.url}
-        try:
-            # Header fields arrive as Latin-1; letters beyond ASCII stand for the bytes that they were.
-            reference = quote(location.encode("latin-1", "replace"), safe=_PRINTABLE)
-            url = call.request.url.join(reference, "The address")
-        except InvalidInput as error:
-            raise TransactionError(
-                f"{call.subject} was sent on by server {server!r} to something that is not followed. {error}",
-                **facts,  # type: ignore[arg-type]
-            ) from None
-        if url.origin != self._endpoint.origin:
-            raise TransactionError(
-                f"{call.subject} was sent on by server {server!r} to another place, {url.origin},"
-                " which was not followed; if it is right, make it the server's address.",
-                **facts,  # type: ignore[arg-type]
-            )
-        shown = url.redacted
-        call.redirects += 1
-        if call.redirects > MAX_REDIRECTS:
-            raise TransactionError(
-                f"{call.subject} was sent around in circles by server {server!r}; check its address.",
-                status=response.status,
-                url=shown,
-            )
-        if not call.safe and response.status not in (307, 308):
-            raise TransactionError(
-                f"{call.subject} was sent on by server {server!r} to {shown}, but not with what was sent;"
-                " make that the server's address.",
-                status=response.status,
-                url=response.url,
-            )
-        return url
-
-    def _error(self, call: Call, response: Response) -> AuthenticationError | TransactionError:
-        status, server = response.status, self._endpoint.name
-        excerpt = response.excerpt()
-        if status in (401, 403):
-            tried = self._auth.describe()
-            challenge = response.headers.get("WWW-Authenticate", "") if status == 401 else ""
-            offered = schemes(challenge)
-            asks = f" (it asks for {' or '.join(offered[:5])})" if offered else ""
-            said = response.redact(error_description(challenge)) or excerpt
-            says = f" It says: {said[:120]}" if said else ""
-            return AuthenticationError(
-                f"{call.subject} was refused by server {server!r} ({status}) with the login tried: {tried}"
-                f"{asks}; {self._remedy}.{says}",
-                server=self._endpoint.url,
-                login=tried,
-                status=status,
-            )
-        words = f"{call.subject} failed: server {server!r} answered {status} {_reason(status)}"
-        words += f": {excerpt[:120]}" if excerpt else "."
-        kind = TransactionError
-        if status in (404, 410):
-            kind = RemoteNotFound
-        elif status in (406, 415):
-            kind = NotAcceptable
-        elif status >= 500 or status in (408, 429):
-            kind = ServerFault
-        error = kind(words, status=status, url=response.url, body_excerpt=excerpt)
-        if isinstance(error, ServerFault):
-            error.retry_after = seconds_of(response.headers.get("Retry-After", ""))
-        return error
-
     def _pause(self, seconds: float) -> None:
         if self._stopped.wait(seconds):
             raise Cancelled("The connection was closed.")
-
-
-def _reason(status: int) -> str:
-    try:
-        return http.HTTPStatus(status).phrase
-    except ValueError:
-        return "(no known status)"
 
 
 def _ms(started: float) -> float:

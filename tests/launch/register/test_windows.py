@@ -69,7 +69,7 @@ class Registry:
         self.SetValueEx(self.CreateKeyEx(root, path, 0, 0), name, 0, 1, value)
 
     def show(self) -> str:
-        """Give the user's part as a .reg file does."""
+        """Return the user's part as a .reg file does."""
         lines = []
         for path, values in sorted(self.roots["user"].items()):
             if values:

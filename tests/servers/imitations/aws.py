@@ -69,7 +69,7 @@ class Aws(Imitation):
         return found[: min(MOST, int(dict(query).get("limit", MOST)))]
 
     def retrieve(self, place: Resource, accept: str) -> Answer:
-        """Give one instance."""
+        """Return one instance."""
         if place.level != "instance":
             return refused(404)
         found = self.below(place)

@@ -79,11 +79,11 @@ class Azure(Imitation):
         return refused(406) if wants_json and accept not in (JSON, "*/*") else None
 
     def rows(self, level: str, values: Sequence[str] = ()) -> list[Row]:
-        """Give the newest first."""
+        """Return the newest first."""
         return super().rows(level, values)[::-1]
 
     def page(self, level: str, found: list[Row], query: Parameters) -> list[Row]:
-        """Give 100 by default."""
+        """Return 100 by default."""
         return super().page(level, found, [("limit", "100"), *query])
 
     def row(self, level: str, row: Row, query: Parameters) -> Row:
@@ -97,7 +97,7 @@ class Azure(Imitation):
         return refused(204)
 
     def retrieve(self, place: Resource, accept: str) -> Answer:
-        """Give one instance as the whole body where that is asked for."""
+        """Return one instance as the whole body where that is asked for."""
         if place.level == "instance" and accept.startswith("application/dicom") and self.below(place):
             return self.single(self.sent_as(self.below(place)[0], accept))
         return super().retrieve(place, accept)

@@ -204,7 +204,7 @@ class Imitation:
         return by_standard(row, name, wanted)
 
     def applies(self, level: str, name: str) -> bool:
-        """Tell whether a key of a query is applied; what is not is passed over."""
+        """Return whether a key of a query is applied; what is not is passed over."""
         return name not in PARAMETERS
 
     def page(self, level: str, found: list[Row], query: Parameters) -> list[Row]:
@@ -214,7 +214,7 @@ class Imitation:
         return found[start : start + int(names.get("limit", len(found)))]
 
     def row(self, level: str, row: Row, query: Parameters) -> Row:
-        """Give the attributes that an answer shows."""
+        """Return the attributes that an answer shows."""
         fields = {one for name, value in query if name == "includefield" for one in value.split(",")}
         if "all" in fields:
             return row
@@ -222,7 +222,7 @@ class Imitation:
         return {tag: item for tag, item in row.items() if keyword_of(tag) in names or tag in names}
 
     def known_fields(self, fields: set[str]) -> set[str]:
-        """Give the fields that are added when asked for."""
+        """Return the fields that are added when asked for."""
         return fields
 
     def listed(self, page: list[Row], found: list[Row], query: Parameters) -> Answer:
@@ -238,7 +238,7 @@ class Imitation:
         return Answer(status, json.dumps(content).encode(), {"Content-Type": self.label, **headers})
 
     def rows(self, level: str, values: Sequence[str] = ()) -> list[Row]:
-        """Give what is held, as rows of a level; counts and modalities are counted."""
+        """Return what is held, as rows of a level; counts and modalities are counted."""
         depth = list(DEFAULTS).index(level) + 1
         groups: dict[tuple[str, ...], list[Held]] = {}
         for one in self.held:
@@ -247,7 +247,7 @@ class Imitation:
         return [self.whole(level, group) for group in groups.values()]
 
     def whole(self, level: str, group: Sequence[Held]) -> Row:
-        """Give everything that is known of a study, series or instance."""
+        """Return everything that is known of a study, series or instance."""
         row = {tag: item for tag, item in group[0].attributes.items() if tag != "7FE00010"}
         if level == "instances":
             return row
@@ -264,7 +264,7 @@ class Imitation:
     # Retrieve
 
     def below(self, place: Resource) -> list[Held]:
-        """Give what is held of a resource."""
+        """Return what is held of a resource."""
         wanted = tuple(filter(None, (place.study, place.series, place.instance)))
         return [one for one in self.held if one.uids[: len(wanted)] == wanted]
 
@@ -276,7 +276,7 @@ class Imitation:
         return self.parts([self.sent_as(one, accept) for one in found])
 
     def sent_as(self, one: Held, accept: str) -> bytes:
-        """Give an instance's bytes: as stored, or written anew where nobody asked for them as stored."""
+        """Return an instance's bytes: as stored, or written anew where nobody asked for them as stored."""
         return one.data if "transfer-syntax=*" in accept.replace('"', "") else rewritten(one.data)
 
     def parts(self, bodies: Iterable[bytes], *, status: int = 200, label: str = "", **headers: str) -> Answer:
@@ -298,7 +298,7 @@ class Imitation:
         return self.json([self.described(one) for one in found]) if found else refused(404)
 
     def described(self, one: Held) -> Row:
-        """Give the metadata of an instance."""
+        """Return the metadata of an instance."""
         uri = f"{self.base}{one.place.path}/bulkdata/7FE00010"
         return {
             tag: {"vr": "OW", "BulkDataURI": uri} if tag == "7FE00010" else item

@@ -110,11 +110,11 @@ class Dcm4chee(Imitation):
         return found
 
     def page(self, level: str, found: list[Row], query: Parameters) -> list[Row]:
-        """Give 1,000 at most."""
+        """Return 1,000 at most."""
         return super().page(level, found, query)[: self.most]
 
     def listed(self, page: list[Row], found: list[Row], query: Parameters) -> Answer:
-        """Tell what was cut off."""
+        """State what was cut off."""
         if self.too_broad and len(found) > self.too_broad:
             return self.json({"errorMessage": "Request entity too large. Query more specific."}, 413)
         if not page:
@@ -127,7 +127,7 @@ class Dcm4chee(Imitation):
         return self.json(page)
 
     def retrieve(self, place: Resource, accept: str) -> Answer:
-        """Give parts, and what is there."""
+        """Return parts, and what is there."""
         found = self.below(place)
         if not found:
             return refused(404)

@@ -60,7 +60,7 @@ class Dcmjs(Imitation):
         return super().answer(request, path)
 
     def by_uri(self, request: Request) -> Answer:
-        """Give one instance by its UID."""
+        """Return one instance by its UID."""
         wanted = parse_qs(urlsplit(request.path).query).get("objectUID", [""])[0]
         found = next((one for one in self.held if one.place.instance == wanted), None)
         return self.single(found.data) if found else refused(404)
@@ -79,11 +79,11 @@ class Dcmjs(Imitation):
         return found if level == "instances" else found[: int(dict(query).get("limit", len(found)))]
 
     def row(self, level: str, row: Row, query: Parameters) -> Row:
-        """Give the defaults, whatever is asked for."""
+        """Return the defaults, whatever is asked for."""
         return super().row(level, row, [])
 
     def retrieve(self, place: Resource, accept: str) -> Answer:
-        """Give parts as stored."""
+        """Return parts as stored."""
         found = self.below(place)
         if not found:
             return refused(500)

@@ -93,7 +93,7 @@ class Google(Imitation):
         )
 
     def page(self, level: str, found: list[Row], query: Parameters) -> list[Row]:
-        """Give a page of the usual size."""
+        """Return a page of the usual size."""
         names = dict(query)
         start = int(names.get("offset", 0))
         return found[start : start + int(names.get("limit", USUAL[level]))]
@@ -103,7 +103,7 @@ class Google(Imitation):
         return refused(204)
 
     def retrieve(self, place: Resource, accept: str) -> Answer:
-        """Give one instance as the whole body where that is asked for."""
+        """Return one instance as the whole body where that is asked for."""
         if place.level == "instance" and accept.startswith("application/dicom") and self.below(place):
             return self.single(self.sent_as(self.below(place)[0], accept))
         return super().retrieve(place, accept)

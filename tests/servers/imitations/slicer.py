@@ -69,7 +69,7 @@ class Slicer(Imitation):
         return self.json([{}])
 
     def studies(self, query: Parameters) -> list[Row]:
-        """Give a page of studies, whole patients at a time."""
+        """Return a page of studies, whole patients at a time."""
         names = {name.lower(): value for name, value in query}
         start, limit = int(names.get("offset", 0)), int(names.get("limit", 100))
         patients: dict[str, list[Row]] = {}

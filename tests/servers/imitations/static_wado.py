@@ -42,7 +42,7 @@ class StaticWado(Imitation):
     node: bool = False
 
     def answer(self, request: Request, path: Sequence[str]) -> Answer:
-        """Give a file, packed."""
+        """Return a file, packed."""
         known = (["studies"], ["studies", "series"], ["studies", "series", "instances"])
         if request.method != "GET":
             return refused(405)
@@ -55,7 +55,7 @@ class StaticWado(Imitation):
         return replace(found, body=packed, headers={**found.headers, "Content-Encoding": "gzip"})
 
     def search(self, level: str, values: Sequence[str], query: Parameters) -> Answer:
-        """Give the whole list, or the file of one UID."""
+        """Return the whole list, or the file of one UID."""
         if level == "instances":
             return refused(404)  # no file was written for it
         rows = self.rows(level, values)
@@ -67,7 +67,7 @@ class StaticWado(Imitation):
         return self.json(found) if found else refused(404)
 
     def retrieve(self, place: Resource, accept: str) -> Answer:
-        """Give instances only."""
+        """Return instances only."""
         found = self.below(place) if place.level == "instance" else []
         if not found:
             return refused(404)

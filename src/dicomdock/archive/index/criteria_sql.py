@@ -193,7 +193,7 @@ class _Builder:
         )
 
     def _in_a_span(self, keyword: str) -> bool:
-        """Add the clause of a date with its time, and tell whether the keyword is one of such a pair."""
+        """Add the clause of a date with its time, and return whether the keyword is one of such a pair."""
         for date, time in COMBINED.items():
             if keyword in (date, time):
                 criteria = self._query.criteria
@@ -302,7 +302,7 @@ def _literal(text: str) -> str:
 
 
 def sqlite_glob(name: str, pattern: str) -> Clause:
-    """Compare with ``*`` and ``?`` in SQLite, where LIKE would not tell A from a."""
+    """Compare with ``*`` and ``?`` in SQLite, where LIKE would not distinguish A from a."""
     return Clause(f"{name} GLOB ?", (pattern.replace("[", "[[]"),))
 
 

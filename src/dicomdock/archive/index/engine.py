@@ -127,7 +127,7 @@ class Index:
         return log if log and log.exists() else None
 
     def inode(self) -> int | None:
-        """Return what tells the database's file from another in its place; None where there is none."""
+        """Return what distinguishes the database's file from another in its place; None for no file."""
         try:
             return self.path.stat().st_ino if self.path else None
         except OSError:

@@ -284,7 +284,7 @@ class Deviation:
     Parameters
     ----------
     table : has a row for each that a series states.
-    key : the attribute by which one is told from another; what states none is of its study.
+    key : the attribute that distinguishes one from another; what states none is of its study.
     keywords : the attributes that belong together.
     """
 

@@ -71,7 +71,7 @@ def disk_errors(what: str) -> Iterator[None]:
 
 @contextmanager
 def appearing(target: Path) -> Iterator[Path]:
-    """Give the name of an unfinished file beside a target; what is written there becomes the target.
+    """Yield the name of an unfinished file beside a target; what is written there becomes the target.
 
     The target is never seen half-written, nothing is left after an error, and nothing appears where the file
     is removed again. It must be opened with ``x``: somebody may put a link there meanwhile.

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from dicomdock.dicom import part10
 from dicomdock.dicom.resource import Resource
-from dicomdock.dicomweb import rendered, retrieve
+from dicomdock.dicomweb import rendered, retrieve, uri
 from dicomdock.errors import DicomdockError, RemoteNotFound, TransactionError, UnsupportedByServer
 
 if TYPE_CHECKING:
     from dicomdock.dicomweb.probe.report import Findings
     from dicomdock.dicomweb.session import Session
-
 
 _URI_SERVICES: Final = ("../wado", "wado", "../wado-uri", "wado-uri", "./", "../../wado", "/wado")
 """Where WADO-URI is looked for: beside the base URL as at Orthanc, below it as at Kheops, at it, or above."""
@@ -90,7 +89,7 @@ def first_bytes(session: Session, resource: Resource) -> bytes | None:
         except TransactionError as refusal:
             if resource.level != "instance" or not session.dialect.wado_uri:
                 return None
-            found = retrieve.retrieve_by_uri(session, resource, refusal)
+            found = uri.retrieve_by_uri(session, resource, refusal)
         with contextlib.closing(found) as parts:
             return bytes(next(next(parts).chunks(), b""))
     return None
@@ -105,7 +104,7 @@ def _by_uri(session: Session, instance: Resource) -> bytes | None:
         if session.uri_service in tried:
             continue
         tried.add(session.uri_service)
-        found = retrieve.retrieve_by_uri(session, instance, refusal)
+        found = uri.retrieve_by_uri(session, instance, refusal)
         with contextlib.suppress(DicomdockError, StopIteration), contextlib.closing(found) as parts:
             if head := next(next(parts).chunks(), b""):
                 return bytes(head)

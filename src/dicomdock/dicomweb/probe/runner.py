@@ -19,7 +19,8 @@ from dicomdock.dicom.resource import resource_in
 from dicomdock.dicomweb import urls
 from dicomdock.dicomweb.probe import addresses, retrieve_checks, store_checks, tls, worklist_check
 from dicomdock.dicomweb.probe.report import Findings, Report
-from dicomdock.dicomweb.probe.search_checks import TELLING, SearchChecks
+from dicomdock.dicomweb.probe.search_checks import SearchChecks
+from dicomdock.dicomweb.probe.searches import TELLING
 from dicomdock.dicomweb.session import JSON, Session, read_json
 from dicomdock.errors import (
     AuthenticationError,

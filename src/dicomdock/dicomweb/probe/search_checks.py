@@ -9,23 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dicomdock.config import dialects
 from dicomdock.config.dialects import Dialect
 from dicomdock.dicom import json_model
-from dicomdock.dicom.dictionary import tag_of
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource, resource_in
 from dicomdock.dicomweb import search
-from dicomdock.dicomweb.key_checks import SAMPLE, KeyChecks, Kind
+from dicomdock.dicomweb.probe.filter_checks import FilterChecks
 from dicomdock.dicomweb.probe.report import Findings
-from dicomdock.dicomweb.search import INSTANCE_KEYS, SERIES_KEYS, STUDY_KEYS
-from dicomdock.dicomweb.search_request import warnings_of
-from dicomdock.dicomweb.session import JSON, REFUSED, read_json
-from dicomdock.errors import DicomdockError, TransactionError, WireError
+from dicomdock.dicomweb.probe.searches import SAFE_LIMIT, TELLING, Answer, ProbeSearches, study_uid
+from dicomdock.dicomweb.session import JSON, read_json
+from dicomdock.errors import DicomdockError, TransactionError
 from dicomdock.sources import DicomJson
 from dicomdock.web.media_type import MediaType
 
@@ -33,38 +30,8 @@ if TYPE_CHECKING:
     from dicomdock.config.servers import ServerProfile
     from dicomdock.dicomweb.session import Session
 
-# What no study has: Patient ID and name of nobody, days before any image, a modality that does not exist.
-NOTHING: Final = {
-    "PatientID": "dicomdocknobody",
-    "StudyDate": "17000101-17000102",
-    "PatientName": "dicomdocknobody",
-    "ModalitiesInStudy": "ZZ",
-}
-SAFE_LIMIT: Final = 100  # studies; what every known server gives at once
-# The kinds of keys that people search by; each is tried with a value that the first page has shown.
-KINDS: Final[Mapping[str, tuple[Kind, ...]]] = {
-    "PatientID": ("single",),
-    "StudyDate": ("single", "range", "open range"),
-    "StudyTime": ("range",),
-    "PatientName": ("name",),
-}
-_APPLIED: Final = {
-    True: "are applied as asked",
-    False: "are not applied as asked; dicomdock does it itself",
-    None: "could not be tried",
-}
 ROUND: Final = 50  # a page of so many, or of a multiple, looks like a cap
 SHOWN: Final = ("StudyDescription", "ModalitiesInStudy", "NumberOfStudyRelatedInstances")
-# Answers that are findings; a refused login and a server that fails or is busy end the probe.
-TELLING: Final = frozenset(range(400, 600)) - {401, 403, 429, 500, 502, 503, 504}
-
-
-@dataclass
-class _Answer:
-    status: int
-    rows: list[DicomJson]
-    total: str = ""
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass
@@ -76,13 +43,14 @@ class SearchChecks:
     profile : the server.
     session : its connection; what is found is learned there.
     findings : receives what was found.
-    counts : series and instances of the studies that were listed, where the server counts them.
     """
 
     profile: ServerProfile
     session: Session
     findings: Findings
-    counts: dict[Resource, tuple[int, int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.searches = ProbeSearches(self.session, self.profile.name)
 
     def run(self) -> Resource | None:
         """Run every check; errors of the first search end the probe, later ones are findings.
@@ -101,16 +69,17 @@ class SearchChecks:
             self.levels(None)
             return None
         self.findings.add("data", True, "The server shows studies to this login.")
-        self.count(first.rows)
+        self.searches.count(first.rows)
         self.character_set(first.rows[0])
         self.paging(first)
-        self.filters(first.rows[0])
-        self.kinds()
+        filters = FilterChecks(self.session, self.searches, self.findings)
+        filters.by_keys(first.rows[0])
+        filters.by_kinds()
         self.included()
         self.levels(study)
         return self.below(study)
 
-    def first_search(self) -> _Answer:
+    def first_search(self) -> Answer:
         """Search one study; an error of this request ends the probe."""
         response = self.session.http.request(
             "GET",
@@ -130,7 +99,7 @@ class SearchChecks:
                 status=status,
                 url=response.url,
             )
-        answer = _Answer(
+        answer = Answer(
             status, read_json(response, "the search for studies"), response.headers.get("X-Total-Count", "")
         )
         self.findings.add("reachable", True, f"{self.profile.url} answers.")
@@ -169,29 +138,6 @@ class SearchChecks:
         )
         self.findings.add("dialect", None, f"dicomdock will follow {known}.")
 
-    def ask(self, path: str, query: Sequence[tuple[str, str]]) -> _Answer | None:
-        """Search; None where the server refuses or answers with something else."""
-        try:
-            response = self.session.http.request(
-                "GET",
-                self.session.address("search", path),
-                query=query,
-                accept=JSON,
-                gzip=True,
-                allow=TELLING,
-                what="a test search",
-            )
-            if not 200 <= response.status < 300:
-                response.discard()
-                return _Answer(response.status, [])
-            warnings = warnings_of(response.warning, self.profile.name)
-            rows = read_json(response, "a test search")
-            if path == "/studies":
-                self.count(rows)
-            return _Answer(response.status, rows, warnings=warnings)
-        except (TransactionError, WireError):
-            return None
-
     def character_set(self, row: DicomJson) -> None:
         """Check the declared character set; DICOM JSON is UTF-8 whatever it is."""
         declared = json_model.text(row, "00080005")
@@ -206,7 +152,7 @@ class SearchChecks:
     def cap(self) -> None:
         """Request a page of the usual length, and check its length."""
         asked = Dialect().page_limit["studies"]
-        answer = self.ask("/studies", [("limit", str(asked))])
+        answer = self.searches.ask("/studies", [("limit", str(asked))])
         if answer is None or answer.status >= 400:
             self.session.learn(page_limit={**self.session.dialect.page_limit, "studies": SAFE_LIMIT})
             self.findings.add(
@@ -217,21 +163,21 @@ class SearchChecks:
         if count >= asked or count % ROUND or not count:
             self.findings.add("cap", True, f"{asked} studies can be asked for at once.")
             return
-        further = self.ask("/studies", [("limit", "1"), ("offset", str(count))])
+        further = self.searches.ask("/studies", [("limit", "1"), ("offset", str(count))])
         if further is not None and further.rows and self.session.dialect.offset:
             self.session.learn(page_limit={**self.session.dialect.page_limit, "studies": count})
             self.findings.add("cap", False, f"Only {count} studies come at once, however many are asked for.")
         else:
             self.findings.add("cap", True, f"{asked} studies can be asked for at once.")
 
-    def paging(self, first: _Answer) -> None:
+    def paging(self, first: Answer) -> None:
         """Request the second study alone."""
-        more = self.ask("/studies", [("limit", "1"), ("offset", "1")])
+        more = self.searches.ask("/studies", [("limit", "1"), ("offset", "1")])
         if len(first.rows) > 1:
             self.findings.add("limit", False, "limit is ignored: pages come as long as the server likes.")
         else:
             self.findings.add("limit", True, "limit is honoured.")
-        same = more is not None and bool(more.rows) and _uid(more.rows[0]) == _uid(first.rows[0])
+        same = more is not None and bool(more.rows) and study_uid(more.rows[0]) == study_uid(first.rows[0])
         if same:
             self.session.learn(offset=False)
             self.findings.add("offset", False, "offset is ignored; dicomdock asks for everything at once.")
@@ -241,135 +187,9 @@ class SearchChecks:
             )
         self.cap()
 
-    def filters(self, row: DicomJson) -> None:
-        """Search by keys that must find nothing, and by keys that must find the known study."""
-        uid = _uid(row)
-        outcomes = {keyword: self.outcome(keyword, value) for keyword, value in NOTHING.items()}
-        by_tag = outcomes["PatientID"] == "ignored" and (
-            self.outcome(tag_of("PatientID"), NOTHING["PatientID"]) == "honoured"
-        )
-        if by_tag:
-            self.session.learn(key_style="tag")
-            self.findings.add("keys", False, "Attributes are understood by tag only.")
-            outcomes = {keyword: self.outcome(tag_of(keyword), value) for keyword, value in NOTHING.items()}
-        ignored = [keyword for keyword, outcome in outcomes.items() if outcome == "ignored"]
-        refused = [keyword for keyword, outcome in outcomes.items() if outcome == "refused"]
-        for names, outcome in ((ignored, "ignored"), (refused, "refused")):
-            if names:
-                sentence = f"Filters on {_listed(names)} are {outcome}; dicomdock filters the answers itself."
-                self.findings.add("filters", False, sentence)
-        if not ignored and not refused:
-            self.findings.add("filters", True, f"Filters on {_listed(NOTHING)} are honoured.")
-        if len(ignored) == len(NOTHING):
-            self.session.learn(match_keys=("StudyInstanceUID",), wildcard=False)
-            return
-        if not ignored and not self.finds("StudyInstanceUID", uid) and self.finds("0020000D", uid):
-            self.session.learn(key_style="tag")
-            self.findings.add("keys", False, "Attributes are understood by tag only.")
-        self.wildcards(row)
-
-    def kinds(self) -> None:
-        """Search for what the first page showed, by a key of every kind."""
-        answer = self.ask("/studies", [("limit", str(SAMPLE))])
-        rows = answer.rows if answer is not None else []
-        works: dict[tuple[str, Kind], bool | None] = {
-            (keyword, kind): self.session.key_checks.check("studies", keyword, kind, rows, self.rows_of)
-            for keyword, kinds in KINDS.items()
-            for kind in kinds
-            if kind != "list"
-        }
-        misread = {keyword for (keyword, _), found in works.items() if found is False}
-        for topic, keyword, name in (
-            ("ranges", "StudyDate", "Ranges of dates"),
-            ("times", "StudyTime", "Ranges of times"),
-            ("names", "PatientName", "Names"),
-        ):
-            found = [works[keyword, kind] for kind in KINDS[keyword]]
-            applied = False if False in found else True if True in found else None
-            self.findings.add(topic, applied, f"{name} {_APPLIED[applied]}.")
-        if misread and self.session.dialect.name == "standard":
-            known = self.session.dialect.match_keys or sorted(STUDY_KEYS | SERIES_KEYS | INSTANCE_KEYS)
-            self.session.learn(match_keys=tuple(key for key in known if key not in misread))
-        self.lists(rows)
-
-    def lists(self, rows: Sequence[DicomJson]) -> None:
-        """Search by a list of values, in each of the ways to write it."""
-        checks = self.session.key_checks
-        uids = checks.check("studies", "StudyInstanceUID", "list", rows, self.rows_of)
-        values = checks.check("studies", "ModalitiesInStudy", "list", rows, self.rows_of)
-        if values is False:
-            commas = KeyChecks().check(
-                "studies",
-                "ModalitiesInStudy",
-                "list",
-                rows,
-                lambda keyword, value: self.rows_of(keyword, value.replace("\\", ",")),
-            )
-            self.session.learn(value_lists="comma" if commas else "none")
-            values = bool(commas)
-        elif values is True and self.session.dialect.name == "standard":
-            self.session.learn(value_lists="backslash")
-        if uids is not None:
-            self.session.learn(uid_lists=uids)
-        self.findings.add("uid-lists", uids, f"Lists of UIDs {_APPLIED[uids]}.")
-        self.findings.add("lists", values, f"Lists of values {_APPLIED[values]}.")
-
-    def rows_of(self, keyword: str, value: str) -> list[DicomJson]:
-        """Return what a search by one key finds on its first page."""
-        answer = self.ask("/studies", [(self.key(keyword), value), ("limit", str(SAFE_LIMIT))])
-        return answer.rows if answer is not None else []
-
-    def outcome(self, key: str, value: str) -> str:
-        """Return what becomes of a key that nothing matches: ``honoured``, ``ignored`` or ``refused``."""
-        answer = self.ask("/studies", [(key, value), ("limit", "2")])
-        if answer is None or answer.status in REFUSED:
-            return "refused"
-        return "ignored" if answer.rows else "honoured"
-
-    def key(self, keyword: str) -> str:
-        """Write a matching key as the server understands it."""
-        return tag_of(keyword) if self.session.dialect.key_style == "tag" else keyword
-
-    def finds(self, key: str, value: str) -> bool:
-        """Return whether a search finds anything."""
-        answer = self.ask("/studies", [(key, value), ("limit", "2")])
-        return answer is not None and bool(answer.rows)
-
-    def wildcards(self, row: DicomJson) -> None:
-        """Search the known patient by the start of the ID, and by name with fuzzy matching."""
-        patient = json_model.text(row, "00100020")
-        if len(patient) < 2 or not patient.isascii() or set(patient) & set("*?\\,&#%"):
-            return
-        answer = self.ask("/studies", [(self.key("PatientID"), f"{patient[:-1]}*"), ("limit", "1")])
-        works = answer is not None and bool(answer.rows)
-        if not works:
-            self.session.learn(wildcard=False)
-        elif not self.finds(self.key("PatientID"), f"{patient[:-1]}?"):
-            self.session.learn(question_mark=False)
-            self.findings.add(
-                "question-mark", False, "The wildcard ? is taken literally; dicomdock filters itself."
-            )
-        self.findings.add(
-            "wildcard",
-            works,
-            "Wildcards work." if works else "Wildcards do not work; dicomdock filters the answers itself.",
-        )
-        name = json_model.text(row, "00100010")
-        if name and self.session.dialect.fuzzy:
-            query = [(self.key("PatientName"), name), ("fuzzymatching", "true"), ("limit", "1")]
-            answer = self.ask("/studies", query)
-            fuzzy = answer is not None and answer.status < 300 and not answer.warnings
-            if not fuzzy:
-                self.session.learn(fuzzy=False)
-            self.findings.add(
-                "fuzzy",
-                None if fuzzy else False,
-                "Fuzzy matching is accepted." if fuzzy else "There is no fuzzy matching.",
-            )
-
     def included(self) -> None:
         """Request the columns that lists show."""
-        answer = self.ask("/studies", [*(("includefield", name) for name in SHOWN), ("limit", "1")])
+        answer = self.searches.ask("/studies", [*(("includefield", name) for name in SHOWN), ("limit", "1")])
         if answer is None or answer.status >= 400:
             self.findings.add(
                 "includefield",
@@ -396,7 +216,7 @@ class SearchChecks:
         """Search all series and all instances."""
         roots = ["studies"]
         for level, tag in (("series", "0020000E"), ("instances", "00080018")):
-            answer = self.ask(f"/{level}", [("limit", "1")])
+            answer = self.searches.ask(f"/{level}", [("limit", "1")])
             works = (
                 answer is not None
                 and answer.status < 300
@@ -415,7 +235,7 @@ class SearchChecks:
 
     def study_instances(self, study: Resource) -> None:
         """Search the instances of a whole study."""
-        answer = self.ask(f"{study.path}/instances", [("limit", "1")])
+        answer = self.searches.ask(f"{study.path}/instances", [("limit", "1")])
         works = answer is not None and any(json_model.text(row, "SOPInstanceUID") for row in answer.rows)
         cut = works and self.is_cut()
         if cut or not works:
@@ -436,27 +256,17 @@ class SearchChecks:
         A page of one instance has two of each series there at most; of a study that has more, some must
         come behind them.
         """
-        rest = {study: instances - 2 * series for study, (series, instances) in self.counts.items()}
+        rest = {study: instances - 2 * series for study, (series, instances) in self.searches.counts.items()}
         study = max(rest, key=lambda one: rest[one], default=None)
         if study is None or rest[study] <= 0 or not self.session.dialect.offset:
             return False
-        behind = 2 * self.counts[study][0]
-        answer = self.ask(f"{study.path}/instances", [("limit", "1"), ("offset", str(behind))])
+        behind = 2 * self.searches.counts[study][0]
+        answer = self.searches.ask(f"{study.path}/instances", [("limit", "1"), ("offset", str(behind))])
         return answer is not None and answer.status < 300 and not answer.rows
-
-    def count(self, rows: Sequence[DicomJson]) -> None:
-        """Note how many series and instances the studies of a list have."""
-        for row in rows:
-            numbers = [
-                json_model.text(row, f"NumberOfStudyRelated{level}") for level in ("Series", "Instances")
-            ]
-            study = resource_in(row)
-            if study is not None and all(text.isascii() and text.isdigit() for text in numbers):
-                self.counts[study] = (int(numbers[0][:9]), int(numbers[1][:9]))
 
     def below(self, study: Resource) -> Resource | None:
         """Find one instance of the study."""
-        answer = self.ask(f"{study.path}/series", [("limit", "1")])
+        answer = self.searches.ask(f"{study.path}/series", [("limit", "1")])
         rows = answer.rows if answer is not None else []
         series = next((one for row in rows if (one := resource_in(row, within=study)) and one != study), None)
         if series is None:
@@ -474,12 +284,3 @@ class SearchChecks:
         self.findings.add("series", True, "Series and instances can be searched below a study.")
         self.study_instances(study)
         return found
-
-
-def _listed(names: Iterable[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
-
-
-def _uid(row: DicomJson) -> str:
-    return json_model.text(row, "0020000D")

@@ -117,7 +117,7 @@ def show_attributes(_: ActionServices, selection: Selection) -> None:
 
 
 def open_in_slicer(services: ActionServices, selection: Selection) -> None:
-    """Hand the study to 3D Slicer by a link to the origin server of this dock."""
+    """Open the study in 3D Slicer by a link to the origin server of this dock."""
     ui.navigate.to(services.slicer.link(next(iter(selection.studies))))
 
 

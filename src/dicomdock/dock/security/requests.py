@@ -1,4 +1,4 @@
-"""Checks of every request: loopback alone is no fence, as every web page reaches it.
+"""Checks of every request: loopback alone is not a fence, as every web page reaches it.
 
 Every request, WebSockets included, passes three questions: is it addressed to this dock (Host, against DNS
 rebinding), does it come from a page of this dock (Origin, Sec-Fetch-Site, against other sites and other

@@ -32,7 +32,7 @@ SERVICES = ("/dicom-web", "/demo/dicom-web", "/wado")
 
 
 def _digest(token: str) -> bytes:
-    # Tokens are found by their digest: the time of a dictionary look-up then tells nothing about the token.
+    # Tokens are found by their digest: the time of a dictionary look-up then reveals nothing of the token.
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 

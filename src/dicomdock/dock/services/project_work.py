@@ -283,7 +283,7 @@ class ProjectWork:
         return self._done(name, lambda project: project.send_back(case, note))
 
     def release(self, name: str, case: str) -> Case:
-        """Give a case back without doing it.
+        """Release a case without completing it.
 
         Raises
         ------

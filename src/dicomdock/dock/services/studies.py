@@ -126,7 +126,7 @@ class StudyFinder:
         return self._sources.get(name)
 
     def sorter(self, name: str) -> Callable[[Sequence[str]], bool]:
-        """Return what tells whether a source sorts what it finds so: the archive, or a server known to."""
+        """Return a check of whether a source sorts what it finds so: the archive, or a server known to."""
         if name == LOCAL:
             return bool
         profiles = self._servers.profiles()

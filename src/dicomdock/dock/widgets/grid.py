@@ -51,11 +51,11 @@ class Row:
 
     Parameters
     ----------
-    key : what tells it from all others.
+    key : what distinguishes it from all others.
     cells : by column name.
     sort : values to sort by, where they differ from the text.
     dim : it stands back: it will go, or is not there.
-    tone : "bad" where it tells of a failure.
+    tone : "bad" where it reports a failure.
     href : the address of what it stands for; empty where it has none.
     """
 

@@ -25,7 +25,7 @@ _NAMED = (
     ("T2w", frozenset({"t2", "t2w"})),
     ("PDw", frozenset({"pd", "pdw"})),
 )
-"""Suffixes by words of a description, the more telling ones first."""
+"""Suffixes by words of a description, the more specific ones first."""
 
 _NO_IMAGE = frozenset({"localizer", "localiser", "scout", "survey", "localizer3d", "aahead", "calibration"})
 _NOT_ALPHANUMERIC = re.compile(r"[^A-Za-z0-9]+")
@@ -83,7 +83,7 @@ def _words(header: Dataset) -> frozenset[str]:
 
 
 def _weighting(header: Dataset) -> str:
-    """Return the suffix by the times of a spin echo or an inversion; empty where they do not tell it."""
+    """Return the suffix by the times of a spin echo or an inversion; empty where they do not show it."""
     sequences = set(texts(header, "ScanningSequence"))
     echo, repetition = number(header, "EchoTime"), number(header, "RepetitionTime")
     inversion = number(header, "InversionTime")
@@ -122,7 +122,7 @@ def name_of(subject: str, session: str, kind: Kind, acquisition: str, run: int |
 
     Parameters
     ----------
-    acquisition : label that tells the series from others.
+    acquisition : label that distinguishes the series from others.
     run : number of the file, where its series has several.
     """
     entities = {"sub": subject, "ses": session, **kind.entities, "acq": acquisition}

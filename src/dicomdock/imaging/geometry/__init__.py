@@ -6,8 +6,9 @@ allocated before the pixels arrive.
 
 from __future__ import annotations
 
-from dicomdock.imaging.geometry.frame_planes import pixel_format_of, planes_of
+from dicomdock.imaging.geometry.frame_planes import planes_of
 from dicomdock.imaging.geometry.grid import Shape, VolumeGeometry
+from dicomdock.imaging.geometry.pixel_values import pixel_format_of
 from dicomdock.imaging.geometry.plane import PixelFormat, Plane, Window
 from dicomdock.imaging.geometry.series import split_series
 from dicomdock.imaging.geometry.stack import PositionReport, plane_positions

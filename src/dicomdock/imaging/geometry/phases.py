@@ -1,4 +1,4 @@
-"""Phases: what tells images apart that share a position, such as echo, b-value or time."""
+"""Phases: what distinguishes images that share a position, such as echo, b-value or time."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ ACQUIRED = ("DiffusionBValue", "DiffusionGradientOrientation")
 """Split keys that distinguish volumes and say nothing of their order."""
 
 REPETITION = "Repetition"
-"""Split key of images that share a position and state nothing to tell them apart."""
+"""Split key of images that share a position and state nothing that distinguishes them."""
 
 
 def phases_of(planes: list[Plane]) -> list[tuple[dict[str, object], list[Plane]]]:
-    """Split planes that share positions by the split keys that tell them apart.
+    """Split planes that share positions by the split keys that distinguish them.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def phases_of(planes: list[Plane]) -> list[tuple[dict[str, object], list[Plane]]
         for plane in planes:
             groups[plane.split_keys.get(name)].append(plane)
         # A split key with more values than planes at one place (a clock that runs from slice to slice) would
-        # tear slices apart that belong together; one that leaves the crowd as it is tells nothing.
+        # tear slices apart that belong together; one that leaves the crowd as it is says nothing.
         if 1 < len(groups) <= most and max(_most(group, places) for group in groups.values()) < most:
             found = []
             for value in sorted(groups, key=_by_value):

@@ -123,7 +123,7 @@ class Plane:
     number : Instance Number, to keep an order where positions give none.
     pixels : how the numbers are stored.
     windows : window presets.
-    split_keys : what else tells this frame from others at its position (echo, time, b-value ...), by keyword.
+    split_keys : what else distinguishes this frame from others at its position (echo, time ...), by keyword.
     localizer : a localizer or scout view.
     frame_time : ms from one frame of a cine loop to the next; None where the header states none.
     frame_time_by : name of the attribute that states it; empty where none does.

@@ -42,7 +42,7 @@ def split_series(headers: Iterable[Dataset]) -> list[VolumePlan]:
     """Split a series into volumes, the largest first.
 
     Images that differ in size, kind, orientation or frame of reference are set apart, localizers too. Where
-    several images share a position, what tells them apart (echo, b-value, time ...) splits them. Images that
+    several images share a position, what distinguishes them (echo, b-value ...) splits them. Images that
     then still form no regular grid become a stack without a place in the patient, with the reason in
     ``problem``.
 

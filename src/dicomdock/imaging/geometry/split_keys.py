@@ -1,4 +1,4 @@
-"""What tells frames at the same position apart: image type, echo, diffusion, time.
+"""What distinguishes frames at the same position: image type, echo, diffusion, time.
 
 References
 ----------

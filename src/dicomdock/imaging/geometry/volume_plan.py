@@ -29,7 +29,7 @@ class VolumePlan:
         from 0.
     spatial : False for such a stack; its geometry must not be shown together with other images or measured
         in mm across slices.
-    label : what tells this volume from the others of its series ("echo time 30"); empty for the only one.
+    label : what distinguishes this volume in its series ("echo time 30"); empty for the only one.
     phase : the split_keys that ``label`` says, by keyword.
     problem : why the images form no volume in the patient although they state positions; None else.
     remarks : what the user should know: missing slices, tilt, duplicates. One sentence each.

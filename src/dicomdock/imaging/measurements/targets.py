@@ -111,9 +111,9 @@ class Targets:
     def responses(self) -> list[str | None]:
         """Response of the target lesions: ``complete``, ``partial``, ``progressive`` or ``stable``.
 
-        None at the baseline, and where this or an earlier time point lacks a lesion. Lymph nodes are not told
-        from other lesions, so that a complete response is a sum of 0 mm. New lesions and those that are no
-        targets are not judged.
+        None at the baseline, and where this or an earlier time point lacks a lesion. Lymph nodes are not
+        distinguished from other lesions, so that a complete response is a sum of 0 mm. New lesions and those
+        that are not targets are not judged.
         """
         sums = self.sums
         return [response(sums[:at], now) if at else None for at, now in enumerate(sums)]

@@ -60,7 +60,7 @@ def segment_statistics(
 
     Where the grids differ, sizes are those of the segmentation's own grid, and values those of the voxels
     that ``onto`` finds. On images without a position in the patient a segment has numbers for each image that
-    it is drawn on, since these are no volume.
+    it is drawn on, since these are not a volume.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from dicomdock.imaging.attributes import first, text
 
 class Code(_PydicomCode):
     """A coded concept: value, scheme, meaning, version. Equal when value and scheme are; SRT and SCT are
-    one scheme. A version tells which edition of the scheme a program had, not what the code means.
+    one scheme. A version states which edition of the scheme a program had, not what the code means.
 
     It is pydicom's code, which may also be compared with nothing.
     """

@@ -123,7 +123,7 @@ def colour_for(terminology: Terminology, number: int) -> RGB:
 
     Parameters
     ----------
-    number : the segment's number, from 1, to tell unknown structures apart.
+    number : the segment's number, from 1, to distinguish unknown structures.
     """
     known = _colours().get(terminology.kind.value)
     if known is None or terminology.kind.value == TISSUE.value:

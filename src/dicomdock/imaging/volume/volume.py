@@ -47,7 +47,7 @@ class Volume:
     inverted : low values are shown bright.
     windows : window presets from the header.
     sources : for each slice k its SOP Instance UID and 1-based frame; None for a slice that has none.
-    name : what tells it from the other volumes of its series; may be empty.
+    name : what distinguishes it from the other volumes of its series; may be empty.
     remarks : what the user should know.
     plan : the plan it was allocated from; None for volumes from elsewhere.
     modality : of the images; may be empty.

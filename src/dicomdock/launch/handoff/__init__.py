@@ -1,4 +1,4 @@
-"""Hand a link to the one running dock of this user, and start the dock when none runs.
+"""Pass a link to the one running dock of this user, and start the dock when none runs.
 
 The link travels through a Unix socket that only its user can reach (on Windows a named pipe with a key that
 only its user can read), never through arguments, environment or files.

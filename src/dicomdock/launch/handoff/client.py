@@ -59,7 +59,7 @@ def send(
     timeout: float = _START_TIME,
     transport: Transport | None = None,
 ) -> Ack:
-    """Hand a link to the dock; start the dock, without the link in its arguments, when none runs.
+    """Pass a link to the dock; start the dock, without the link in its arguments, when none runs.
 
     Parameters
     ----------

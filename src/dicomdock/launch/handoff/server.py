@@ -35,7 +35,7 @@ class HandoffServer:
     on_link : called with each link exactly as it was given, raw bytes as surrogates; from a thread of ours,
         one call at a time. It should only queue the link. What it returns goes to the sender, and so are
         the words of any DicomdockError.
-    on_show : called when somebody wants the dock's page; returns what to tell the sender, usually the
+    on_show : called when somebody wants the dock's page; returns what to answer the sender, usually the
         address to open.
     transport : how to connect; by default this system's way.
     """

@@ -105,7 +105,7 @@ class SocketChannel:
 
 
 def _peer(connection: socket.socket) -> int:
-    """Give the user id of the other side."""
+    """Return the user id of the other side."""
     if sys.platform == "darwin":
         credentials = connection.getsockopt(0, _LOCAL_PEERCRED, 76)
         return int(struct.unpack_from("=II", credentials)[1])

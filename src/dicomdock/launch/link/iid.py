@@ -20,7 +20,7 @@ _DAY = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
 def parse_iid(url: Url) -> LaunchRequest:
     """Read an Invoke Image Display request: studies by UID, by accession number, or all of a patient.
 
-    It names no DICOMweb server and brings no token; ``options.site`` tells where it pointed.
+    It names no DICOMweb server and brings no token; ``options.site`` states where it pointed.
 
     Raises
     ------

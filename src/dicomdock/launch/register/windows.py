@@ -42,7 +42,7 @@ class WindowsRegistrar:
     settings : whose dock the links are for.
     registry : the module ``winreg``, or one that behaves so.
     opener : the installed ``dicomdock-open.exe``; where pip put it by default.
-    refresh : tells the desktop that registrations changed.
+    refresh : notifies the desktop that registrations changed.
     """
 
     def __init__(

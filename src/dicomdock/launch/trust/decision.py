@@ -217,7 +217,7 @@ def _looked_up(
     try:
         addresses = tuple(resolve(question.host, question.port))
     except OSError:
-        addresses = ()  # behind a proxy names need not be known here; the connection will tell
+        addresses = ()  # behind a proxy names need not be known here; the connection will show it
     kinds = {address: reach(ipaddress.ip_address(address)) for address in addresses}
     if "forbidden" in kinds.values():
         return Refused(

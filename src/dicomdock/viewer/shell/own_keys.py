@@ -1,4 +1,4 @@
-"""The keys of the viewer as the user has them: shown, changed, kept in the preferences."""
+"""The keys of the viewer as the user has them: shown, changed, saved in the preferences."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class OwnKeys:
         self._show(self._changes(Preferences(self._settings)))
 
     def bind(self, name: str, key: str) -> None:
-        """Give an action another key, or none where it is empty; where it cannot have it, say why."""
+        """Assign another key to an action, or none where it is empty; where it cannot have it, say why."""
         with self.state as data:
             action = keys.NAMED.get(name)
             if action is None or not action.changeable:
@@ -52,7 +52,7 @@ class OwnKeys:
             data.key_asked = data.key_problem = ""
 
     def reset(self) -> None:
-        """Give every action its usual key."""
+        """Restore the usual key of every action."""
         self._store(Preferences(self._settings), {})
 
     def _store(self, preferences: Preferences, changes: dict[str, str]) -> None:

@@ -46,7 +46,7 @@ def read_parts(chunks: Iterable[bytes], content_type: str, *, complete: bool = F
     Parameters
     ----------
     chunks : the body as received, in pieces of any size.
-    content_type : the Content-Type of the whole answer; where it is empty the body itself tells.
+    content_type : the Content-Type of the whole answer; where it is empty, the body decides.
     complete : HTTP says where the body ends, and the caller knows by itself whether a part is whole. The last
         part is given then although no delimiter follows it; the error comes after it.
 

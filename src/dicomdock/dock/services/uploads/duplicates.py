@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def count_on_server(source: DicomSource, group: SeriesGroup) -> int | None:
-    """Count the files of a series that a server has already, by their UIDs; None where it does not tell."""
+    """Count the files of a series that a server has already, by their UIDs; None where it does not say."""
     from dicomdock.transfer.listing import Unlisted, instances_of
 
     try:

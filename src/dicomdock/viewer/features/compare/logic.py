@@ -22,7 +22,8 @@ from dicomdock.viewer.features.layout.layouts import (
 )
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.features.views.logic import Views
-from dicomdock.viewer.loading import Events, Loaded, Loader
+from dicomdock.viewer.loaded import Loaded
+from dicomdock.viewer.loading import Events, Loader
 from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.registrations import Registrations
@@ -170,7 +171,7 @@ class CompareLogic:
         place.loader.start()
 
     def _say_chosen(self) -> None:
-        """Tell the page which series the view shows that others of the list go to."""
+        """Mark in the list the series of the view that others of the list go to."""
         chosen = self._beside[self.state.data.compare_view].chosen
         with self.state as data:
             data.compare_uid = chosen[1].uid if chosen is not None else ""
@@ -318,7 +319,7 @@ class CompareLogic:
 
 
 def zoom_alike(here: Any, there: Any) -> None:
-    """Give a slice node the scale of another one: as many millimetres a pixel."""
+    """Set the scale of a slice node to that of another one: as many millimetres a pixel."""
     scale = here.GetFieldOfView()[0] / max(1, here.GetDimensions()[0])
     columns, rows, _ = there.GetDimensions()
     wanted = (columns * scale, rows * scale)

@@ -39,7 +39,7 @@ class CurvedLogic:
     server : trame's.
     series, views : what is shown, and where.
     measuring : has the paths.
-    window : tells when the window was changed.
+    window : reports when the window was changed.
     """
 
     def __init__(

@@ -15,7 +15,8 @@ from dicomdock.imaging.volume import Volume
 from dicomdock.viewer.features.fusion.state import FusionState
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.features.views.logic import Views
-from dicomdock.viewer.loading import Events, Loaded, Loader
+from dicomdock.viewer.loaded import Loaded
+from dicomdock.viewer.loading import Events, Loader
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.palettes import HOT_IRON
 from dicomdock.viewer.registrations import Registrations

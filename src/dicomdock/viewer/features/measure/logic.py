@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import slicer
 
 from dicomdock.api.tool_points import LabelledPoint
 from dicomdock.config.settings import Settings
@@ -16,12 +15,15 @@ from dicomdock.dicom.read_errors import READ_ERRORS
 from dicomdock.dicom.uid import new_uid
 from dicomdock.errors import DicomdockError
 from dicomdock.imaging.formats.csv_text import csv_of
-from dicomdock.imaging.measurements import Measurement, Report, read_report, report_to_dicom, unit_text
-from dicomdock.viewer.autosave import PlacedMeasurement, UnsavedWork
-from dicomdock.viewer.features.measure.kinds import KINDS, POINTS, in_stack, picture_text, placed
+from dicomdock.imaging.measurements import Measurement, Report, read_report, unit_text
+from dicomdock.viewer.autosave import PlacedMeasurement
+from dicomdock.viewer.features.measure.autosave import MeasurementAutosave
+from dicomdock.viewer.features.measure.kinds import KINDS, picture_text, placed
 from dicomdock.viewer.features.measure.labels import grabbed
 from dicomdock.viewer.features.measure.nodes import Drawn
 from dicomdock.viewer.features.measure.numbers import Numbers
+from dicomdock.viewer.features.measure.placing import Placing
+from dicomdock.viewer.features.measure.reports import Reports, as_reported, says_anything
 from dicomdock.viewer.features.measure.state import MeasurementRow, MeasureState, ReportRow
 from dicomdock.viewer.features.measure.steps import Step, Steps
 from dicomdock.viewer.features.save.logic import SavingLogic
@@ -30,7 +32,6 @@ from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.scene import LPS
 from dicomdock.viewer.shell.download import offer
-from dicomdock.viewer.study import newest, read_instance
 
 AUTOSAVE_SECONDS = 3.0  # between two autosaves
 
@@ -57,21 +58,21 @@ class MeasuringLogic:
         notifications: Notifications,
     ) -> None:
         self.app, self.series, self.saving, self.notifications = app, series, saving, notifications
-        self.server, self.settings = server, settings
+        self.server = server
         self.state = PageState(server.state, MeasureState)
         self._shown = ""  # the series that all of the following belongs to
         self._other_series: dict[str, _SeriesMeasurements] = {}  # what belongs to the others that were shown
         self._drawn: dict[str, Drawn] = {}
-        self._placing: Drawn | None = None
+        self._placing = Placing(app, series.views, self.state, self._add, self._end_placing)
         self._numbers = Numbers(series, saving)
+        self._reports = Reports(series, saving)
+        self._autosaved = MeasurementAutosave(series, settings, notifications)
         self._steps = Steps()
         self._unplaced: dict[str, Measurement] = {}  # numbers of a report without coordinates in the images
         self.on_place: list[Callable[[], None]] = []  # called before the user places a measurement
         self.on_moved: list[Callable[[], None]] = []  # called when measurements have changed
         self._report: Report | None = None
         self._saved: list[PlacedMeasurement] = []  # what the report holds
-        self._autosaved: list[PlacedMeasurement] | None = []  # what is on disk; None to write it anew
-        self._not_on_disk: set[str] = set()  # series whose measurements could not be written
 
         control = server.controller
         control.measure = self.place
@@ -88,8 +89,6 @@ class MeasuringLogic:
         series.on_complete.append(self._update_rows)
         series.on_studied.append(self._update_reports)
         series.views.mouse.take_drags(self._grabbed, self._changed)
-        app.scene.AddNode(slicer.vtkMRMLInteractionNode()) if self._interaction() is None else None
-        self._interaction().AddObserver(slicer.vtkMRMLInteractionNode.EndPlacementEvent, self._placed)
 
     def place(self, kind: str) -> None:
         """Let the user place a measurement, by a drag or by clicks."""
@@ -98,24 +97,13 @@ class MeasuringLogic:
         self.stop()
         for callback in self.on_place:
             callback()
-        self.series.views.mouse.interaction("place")
-        self._placing = self._add(kind)
-        with self.state as data:
-            data.measuring = kind
-        self.series.views.mouse.drag_places(KINDS[kind].drag, self._placing.draw, self.stop)
-        self._place(self._placing.nodes[0])
+        self._placing.begin(kind)
 
     def stop(self) -> None:
         """End placing; what lacks points is removed."""
-        drawn, self._placing = self._placing, None
-        self.app.markups_logic.disable_place_mode()
-        if drawn is None:
-            return
-        self.series.views.mouse.drag_places("")
-        self.series.views.cross.hide()
-        self.series.views.mouse.interaction("window")
-        with self.state as data:
-            data.measuring = ""
+        self._placing.stop()
+
+    def _end_placing(self, drawn: Drawn) -> None:
         if drawn.complete:
             self._changed()
         else:
@@ -170,11 +158,10 @@ class MeasuringLogic:
 
     def undo(self) -> None:
         """Undo the last step; where a measurement is being placed, that is its points."""
-        if self._placing is not None and self._placing.points() and not self._placing.complete:
-            self.stop()
-            return
+        half_done = self._placing.half_done
         self.stop()
-        self._show_step(self._steps.undo())
+        if not half_done:
+            self._show_step(self._steps.undo())
 
     def redo(self) -> None:
         """Redo the last undone step."""
@@ -184,29 +171,15 @@ class MeasuringLogic:
     def values(self) -> list[tuple[str, Measurement]]:
         """Measure what is complete; what cannot be measured has no values."""
         found = [
-            (node_id, self._as_reported(drawn, self._numbers.measure(drawn)))
+            (node_id, as_reported(self._report, drawn, self._numbers.measure(drawn)))
             for node_id, drawn in self._drawn.items()
             if drawn.complete
         ]
         return [*found, *self._unplaced.items()]
 
-    def _as_reported(self, drawn: Drawn, measured: Measurement) -> Measurement:
-        """Give a measurement its identity, and what the open report says of it beside numbers."""
-        said = measured
-        for one in self._report.measurements if self._report is not None else ():
-            if one.tracking_uid == drawn.tracking_uid:
-                said = one
-        return replace(
-            measured,
-            tracking_uid=drawn.tracking_uid,
-            finding=said.finding,
-            site=said.site,
-            evaluations=said.evaluations,
-        )
-
     async def save(self) -> bool:
         """Write the measurements as a DICOM report into the archive; return whether they are there."""
-        series, measured = self.series.series, [one for _, one in self.values() if _says_anything(one)]
+        series, measured = self.series.series, [one for _, one in self.values() if says_anything(one)]
         if series is None or not measured:
             drawn = self._drawn or self._unplaced
             said = (
@@ -218,7 +191,7 @@ class MeasuringLogic:
             return False
         report = replace(self._report or Report(()), measurements=tuple(measured))
         try:
-            made = await asyncio.to_thread(self._write, report, series.uid)
+            made = await asyncio.to_thread(self._reports.write, report, series.uid)
         except DicomdockError as error:
             self.notifications.error(f"The measurements were not saved: {error}")
             return False
@@ -251,21 +224,16 @@ class MeasuringLogic:
 
     def _open(self, series: Any, *, with_arrows: bool = True) -> None:
         """Show the measurements of a report in place of those that are there; arrows stay, none has them."""
-        assert self.series.series is not None
         try:
-            headers = self.saving.headers(self.series.series.uid)
-            archive = self.saving.archive
-            stored = newest(archive.instances(series.resource))
-            report = read_report(read_instance(archive, stored), headers)
+            report = self._reports.read(series)
         except (DicomdockError, *READ_ERRORS) as error:
             self.notifications.error(f"{series.name} cannot be opened: {error}")
             return
         arrows = [one for one in self._placed_measurements() if with_arrows and one.kind == "arrow"]
         self._clear()
-        identified = [replace(one, tracking_uid=one.tracking_uid or new_uid()) for one in report.measurements]
-        self._report = report = replace(report, measurements=tuple(identified))
+        self._report = report
         for one in report.measurements:
-            where = placed(self._from_pixels(one), self.series.volume.geometry)
+            where = placed(self._reports.in_space(one), self.series.volume.geometry)
             if where is None:
                 self._unplaced[f"unplaced {len(self._unplaced)}"] = one
                 continue
@@ -280,16 +248,7 @@ class MeasuringLogic:
         elif empty and not all(one.segment for one in report.measurements):  # segments are their places
             self.notifications.info(f"{series.name} names no places in these images; its numbers are listed.")
         self._update_rows()
-        self._go_to([self._from_pixels(one) for one in report.measurements])
-
-    def _from_pixels(self, one: Measurement) -> Measurement:
-        """Return a measurement on an image without a position with points as the stack of images has them."""
-        volume = self.series.volume
-        if not one.flat:
-            return one
-        if volume.spatial or one.image not in volume.sources:
-            return replace(one, points=(), values=tuple(replace(value, points=()) for value in one.values))
-        return in_stack(one, volume.geometry, volume.sources.index(one.image))
+        self._go_to([self._reports.in_space(one) for one in report.measurements])
 
     async def autosave(self) -> None:
         """Write to the state folder what is not in a report yet, again and again."""
@@ -299,10 +258,9 @@ class MeasuringLogic:
 
     def is_only_in_memory(self) -> bool:
         """Return whether there are measurements that the state folder does not take, after one more try."""
-        if self._shown in self._not_on_disk:
-            self._autosaved = None
+        self._autosaved.retry()
         self._autosave()
-        return bool(self._not_on_disk)
+        return self._autosaved.failed
 
     def close(self) -> None:
         """Write to the state folder what is not in a report yet."""
@@ -318,14 +276,9 @@ class MeasuringLogic:
             self._other_series[self._shown] = _SeriesMeasurements(self._step(), self._report, self._saved)
         self._clear()
         self._shown = uid
-        autosaved = self._unsaved_work().read_measurements(uid)
+        autosaved = self._autosaved.show(uid)
         back = self._other_series.pop(uid, None) or _SeriesMeasurements(Step(autosaved, {}), None, [])
-        self._unplaced, self._report, self._saved, self._autosaved = (
-            back.step.unplaced,
-            back.report,
-            back.saved,
-            autosaved,
-        )
+        self._unplaced, self._report, self._saved = back.step.unplaced, back.report, back.saved
         for one in back.step.placed:
             if one.kind in KINDS:  # else of another version of dicomdock
                 self._add_placed(one)
@@ -370,37 +323,13 @@ class MeasuringLogic:
         wanted = self._placed_measurements()
         if not self._unsaved():  # the report has all but arrows, which have no numbers
             wanted = [one for one in wanted if one.kind == "arrow"]
-        if not self._shown or wanted == self._autosaved:
-            return
-        try:
-            self._unsaved_work().write_measurements(self._shown, wanted)
-        except OSError as error:
-            self._not_on_disk.add(self._shown)
-            self.notifications.error(f"What you measured cannot be autosaved ({error.strerror or error}).")
-        else:
-            self._not_on_disk.discard(self._shown)
-        self._autosaved = wanted  # a full disk is reported once for each change
-
-    def _unsaved_work(self) -> UnsavedWork:
-        assert self.series.study is not None
-        return UnsavedWork(self.settings, self.series.study.uid)
+        self._autosaved.write(wanted)
 
     def _go_to(self, measurements: Sequence[Measurement]) -> None:
         """Show the slices that the first measurement lies on."""
         first = next((one.points[0] for one in measurements if one.points), None)
         if first is not None:
             self.series.views.go_to(np.array(first) * LPS)
-
-    def _write(self, report: Report, series: str) -> Any:
-        # Numbers of segments, of a report that was opened, go on to refer to them.
-        drawn = self.saving.instances(one.segment[0] for one in report.measurements if one.segment)
-        sources = [*self.saving.headers(series), *drawn]
-        made = report_to_dicom(replace(report, creator=self.saving.person), sources)
-        self.saving.store([made])
-        return made
-
-    def _interaction(self) -> Any:
-        return self.app.scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
 
     def _add(
         self, kind: str, label: str = "", points: Sequence[Sequence[float]] = (), tracking_uid: str = ""
@@ -433,26 +362,7 @@ class MeasuringLogic:
 
     def _grabbed(self, view: Any, at: tuple[float, float]) -> Callable[[float, float], None] | None:
         """Return what moves the text of a measurement that is under the mouse; None where there is none."""
-        return None if self._placing is not None else grabbed(view, self._drawn.values(), at)
-
-    def _place(self, node: Any) -> None:
-        kind = KINDS[self._placing.kind] if self._placing is not None else None
-        several = kind is not None and (kind.open_ended or kind.parts[0] == (POINTS, 2))
-        self.app.markups_logic.place_node(node, persistent=several)
-
-    def _placed(self, *_: Any) -> None:
-        """Go on when a part has its points, once Slicer has done with the event that says so."""
-        if self._placing is not None:
-            asyncio.get_running_loop().call_soon(self._go_on, self._placing)
-
-    def _go_on(self, drawn: Drawn) -> None:
-        """Place the next part, or end."""
-        if self._placing is not drawn:
-            return
-        if drawn.part_complete and (node := drawn.next_part()) is not None:
-            self._place(node)
-        else:
-            self.stop()
+        return None if self._placing else grabbed(view, self._drawn.values(), at)
 
     def _changed(self) -> None:
         """Show the numbers, and remember a step that can be undone."""
@@ -485,35 +395,19 @@ class MeasuringLogic:
         self._update_rows()
 
     def _update_rows(self, *_: Any) -> None:
-        placing = self._placing
-        if placing is not None and placing.kind in ("ellipse", "rectangle") and placing.complete:
-            asyncio.get_running_loop().call_soon(self._end_if_complete, placing)
+        self._placing.end_when_complete()
         rows = []
         for node_id, one in self.values():
             drawn = self._drawn.get(node_id)
             if drawn is not None:
                 drawn.write(picture_text(one))
-            words = self._row_words(node_id, one)
+            words = self._numbers.words(node_id, one)
             path = one.tracking_uid if _is_path(drawn) else ""
             rows.append(MeasurementRow(node_id, one.label, drawn is not None, words, _is_shown(drawn), path))
         with self.state as data:
             data.measurements = rows
         for callback in self.on_moved:
             callback()
-
-    def _row_words(self, node_id: str, one: Measurement) -> list[str]:
-        """Return what is known of a measurement: numbers, or why there are none, and what was judged."""
-        lines = self._numbers.words(node_id, one)
-        if one.finding is not None and one.finding.meaning != one.label:
-            lines.append(f"Finding: {one.finding.meaning}")
-        if one.site is not None:
-            lines.append(f"Site: {one.site.meaning}")
-        return [*lines, *(judged.words for judged in one.evaluations)]
-
-    def _end_if_complete(self, drawn: Drawn) -> None:
-        """End the placing of a node that would take more points than it needs."""
-        if self._placing is drawn and drawn.complete:
-            self.stop()
 
     def _update_reports(self) -> None:
         assert self.series.study is not None
@@ -534,7 +428,3 @@ def _is_shown(drawn: Drawn | None) -> bool:
 
 def _is_path(drawn: Drawn | None) -> bool:
     return drawn is not None and drawn.kind == "path"
-
-
-def _says_anything(one: Measurement) -> bool:
-    return bool(one.values or one.evaluations or one.finding is not None)

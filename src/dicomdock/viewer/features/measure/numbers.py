@@ -79,14 +79,19 @@ class Numbers:
         return replace(found.measurement, label=drawn.name)
 
     def words(self, node_id: str, one: Measurement) -> list[str]:
-        """Return the numbers of a measurement as lines, or why there are none."""
+        """Return what is known of a measurement: numbers, or why there are none, and what was judged."""
         found = self._found.get(node_id)
-        if not one.values:
-            return [found.problem if found is not None else ""]
-        lines = [value.words for value in one.values]
-        if found is not None and found.scale and any(value.unit in SIZES for value in one.values):
-            lines.append(found.scale)
-        return lines
+        if one.values:
+            lines = [value.words for value in one.values]
+            if found is not None and found.scale and any(value.unit in SIZES for value in one.values):
+                lines.append(found.scale)
+        else:
+            lines = [found.problem if found is not None else ""]
+        if one.finding is not None and one.finding.meaning != one.label:
+            lines.append(f"Finding: {one.finding.meaning}")
+        if one.site is not None:
+            lines.append(f"Site: {one.site.meaning}")
+        return [*lines, *(judged.words for judged in one.evaluations)]
 
     def forget(self, node_id: str) -> None:
         """Forget what was measured of a drawn thing that is gone."""

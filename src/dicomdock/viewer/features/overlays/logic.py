@@ -12,7 +12,7 @@ from dicomdock.viewer.features.layout.layouts import AXIAL, CORONAL, SAGITTAL
 from dicomdock.viewer.features.overlays.state import OverlaysState
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.features.views.logic import Views
-from dicomdock.viewer.loading import BLACK, COVERED, Loaded
+from dicomdock.viewer.loaded import BLACK, COVERED, Loaded
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.scene import add_overlays
 

@@ -173,7 +173,7 @@ class PromptsLogic:
         self._stopped.set()
 
     def close(self) -> None:
-        """Give the server its session back."""
+        """Release the session of the server."""
         self.stop()
         self._hang_up()
 
@@ -372,7 +372,7 @@ class PromptsLogic:
             stopped.cancel()
 
     def _hang_up(self) -> None:
-        """Give the session back, without waiting for it."""
+        """Release the session, without waiting for it."""
         dialogue, self._dialogue = self._dialogue, None
         if dialogue is not None:
             threading.Thread(target=_close, args=(dialogue.session,), daemon=True).start()

@@ -28,8 +28,9 @@ from dicomdock.imaging.references import references_of
 from dicomdock.imaging.rtstruct import is_structure_set, read_structures
 from dicomdock.imaging.segmentation import Segmentation, read_segmentation
 from dicomdock.imaging.terminology import Terminology, colour_for, fractions
-from dicomdock.viewer.autosave import AUTOSAVE_SECONDS, UnsavedWork
+from dicomdock.viewer.autosave import AUTOSAVE_SECONDS
 from dicomdock.viewer.engine import SegmentEditor
+from dicomdock.viewer.features.segments.autosave import SegmentationAutosave
 from dicomdock.viewer.features.segments.beginning import empty_segments
 from dicomdock.viewer.features.segments.codes import Codes
 from dicomdock.viewer.features.segments.computing import ComputingLogic
@@ -73,14 +74,14 @@ class SegmentsLogic:
         notifications: Notifications,
     ) -> None:
         self.app, self.state, self.series = app, PageState(server.state, SegmentsState), series
-        self.archive, self.settings, self.notifications = archive, settings, notifications
+        self.archive, self.notifications = archive, notifications
         self.editor = app.segmentation_editor
         self.logic = SegmentEditor(server, app)
         self.current: SegmentationNode | None = None
         self.wanted: Sequence[rpc.WantedSegment] = ()  # new segmentations begin with those of their series
         self._references: dict[str, tuple[str, ...]] = {}
-        self._not_on_disk: dict[str, list[Segmentation]] = {}  # what could not be written, by series
-        self._autosave_failed = self._replacing = False
+        self._autosaved = SegmentationAutosave(series, settings, notifications)
+        self._replacing = False
         self.on_tool: list[Callable[[bool], None]] = []
         self.on_opened: list[Callable[[], None]] = []  # another segmentation is open, or none
 
@@ -145,7 +146,7 @@ class SegmentsLogic:
         self.editor.set_segment_properties(segment_id, properties)
 
     def colour_segment(self, segment_id: str, colour: str) -> None:
-        """Give a segment a colour, as ``#rrggbb``."""
+        """Set the colour of a segment, as ``#rrggbb``."""
         properties = self.editor.get_segment_properties(segment_id)
         if properties is not None:
             properties.color_hex = colour
@@ -180,68 +181,28 @@ class SegmentsLogic:
         """Write unsaved work to the state folder, again and again."""
         while True:
             await asyncio.sleep(AUTOSAVE_SECONDS)
-            current = self.current
-            if current is None or current.changes == current.autosaved or current.changes == current.saved:
-                continue
-            changes, value = current.changes, current.read()
-            try:
-                await asyncio.to_thread(self._unsaved_work().write_segmentation, current.series, value)
-            except OSError as error:
-                self._report_autosave_error(error)
-            else:
-                current.autosaved, self._autosave_failed = changes, False
-                if not current.unsaved:  # it was saved while this was written
-                    self._unsaved_work().remove_segmentation(current.series, current.base)
+            if self.current is not None:
+                await self._autosaved.write(self.current)
 
-    def autosave_now(self) -> None:
+    def _autosave_now(self) -> None:
         """Write unsaved work before it leaves the scene."""
-        current = self.current
-        if current is None or not current.unsaved or current.autosaved == current.changes:
-            return
-        value = current.read()
-        if not self._is_written(current.series, value):
-            before = self._not_on_disk.get(current.series, ())
-            others = (one for one in before if not one.shares_grid(value))
-            self._not_on_disk[current.series] = [value, *others]
+        if self.current is not None:
+            self._autosaved.write_now(self.current)
 
     def is_only_in_memory(self) -> bool:
         """Return whether there is unsaved work that the state folder does not take, after one more try."""
-        current = self.current
-        if current is not None and current.unsaved and current.autosaved != current.changes:
-            changes = current.changes
-            if not self._is_written(current.series, current.read()):
-                return True
-            current.autosaved = changes
-        return any(self._not_on_disk.values())
-
-    def _is_written(self, series: str, value: Segmentation) -> bool:
-        """Write unsaved work to the state folder; a failure is reported, and returned as False."""
-        try:
-            self._unsaved_work().write_segmentation(series, value)
-        except OSError as error:
-            self._report_autosave_error(error)
-            return False
-        return True
+        return self._autosaved.is_only_in_memory(self.current)
 
     def close(self) -> None:
         """Write unsaved work, and stop what is being computed."""
-        self.autosave_now()
+        self._autosave_now()
         self.computing.stop()
-
-    def _report_autosave_error(self, error: OSError) -> None:
-        """Report a failed autosave once, until one has worked again."""
-        if not self._autosave_failed:
-            self._autosave_failed = True
-            self.notifications.error(
-                f"What you draw cannot be autosaved ({error.strerror or error}); it would be lost if the"
-                " viewer crashed. Free some space, or save it now."
-            )
 
     def discard(self) -> None:
         """Discard what is not saved."""
         if self.current is not None:
             self.current.saved = self.current.autosaved = self.current.changes
-            self._unsaved_work().remove_segmentation(self.current.series, self.current.base)
+            self._autosaved.remove(self.current.series, self.current.base)
             self._update_unsaved()
 
     def saved(self, current: SegmentationNode, base: Segmentation, changes: int) -> None:
@@ -249,12 +210,8 @@ class SegmentsLogic:
         before = current.base
         current.base, current.saved = base, changes
         if current.changes == changes:
-            self._unsaved_work().remove_segmentation(current.series, before)
+            self._autosaved.remove(current.series, before)
         self._update_unsaved()
-
-    def _unsaved_work(self) -> UnsavedWork:
-        assert self.series.study is not None
-        return UnsavedWork(self.settings, self.series.study.uid)
 
     def _editable(self) -> bool:
         volume = self.series.volume
@@ -316,8 +273,8 @@ class SegmentsLogic:
         if masks and not shown:
             self.series.views.look_at(self.current.base.geometry.to_lps(middle_of(masks)))
 
-    def _replace(self, base: Segmentation, name: str, *, changed: bool) -> None:
-        self.autosave_now()
+    def _replace(self, base: Segmentation, name: str, *, changed: bool) -> SegmentationNode:
+        self._autosave_now()
         before, shown = self.current, self.series.shown
         assert shown is not None and self.series.series is not None
         node = put_in_scene(self.editor, base, name)
@@ -326,7 +283,8 @@ class SegmentsLogic:
         if base.overlapping or self.editor.get_overwrite_mode() is overlap:
             self.editor.set_overwrite_mode(overlap if base.overlapping else overwrite)
         self.editor.set_editable_area(SegmentationEditableAreaMode.EVERYWHERE)
-        self._attach(SegmentationNode(node, base, self.series.series.uid, changes=int(changed)), shown)
+        current = SegmentationNode(node, base, self.series.series.uid, changes=int(changed))
+        self._attach(current, shown)
         if before is not None:
             self.app.scene.RemoveNode(before.node)
         with self.state as data:
@@ -334,13 +292,12 @@ class SegmentsLogic:
         for callback in self.on_opened:
             callback()
         self._update_unsaved()
+        return current
 
     def _attach(self, current: SegmentationNode, shown: Any) -> None:
         """Let the editor work on a segmentation over a volume of the scene; that is not a change of it."""
-        self.current, self._replacing = (
-            None,
-            True,
-        )  # the page's answers to what follows must not begin another
+        # The page's answers to what follows must not begin another.
+        self.current, self._replacing = None, True
         try:
             self.editor.set_active_segmentation(current.node, shown.node)
             self.series.views.space.add(current.node.GetDisplayNode())
@@ -389,7 +346,7 @@ class SegmentsLogic:
         if series is not None and self.current.series == series.uid and self.series.complete and same:
             self._attach(self.current, shown)  # the same images in a new node
             return
-        self.autosave_now()
+        self._autosave_now()
         node, self.current = self.current.node, None
         self.editor.clear()
         self.app.scene.RemoveNode(node)
@@ -404,8 +361,7 @@ class SegmentsLogic:
         if series is None or volume is None or self.current is not None:
             return
         self._update_list()
-        in_memory = self._not_on_disk.get(series.uid, [])
-        found = [*in_memory, *self._unsaved_work().read_segmentations(series.uid)]
+        found = self._autosaved.read(series.uid)
         fitting = next((one for one in found if one.fits(volume)), None)
         if fitting is None:
             if found:
@@ -413,28 +369,11 @@ class SegmentsLogic:
                     "Unsaved segments of this series belong to another of its volumes, and come back there."
                 )
             return
-        self._replace(fitting.onto(volume.geometry), fitting.name or "Unsaved segmentation", changed=True)
-        if any(one is fitting for one in in_memory):
-            self._not_on_disk[series.uid] = [one for one in in_memory if one is not fitting]
-        elif fitting.lies_on(volume):
-            self._mark_autosaved()
-        else:
-            self._autosave_on_new_grid(fitting)
+        name = fitting.name or "Unsaved segmentation"
+        current = self._replace(fitting.onto(volume.geometry), name, changed=True)
+        self._autosaved.restored(current, fitting, volume)
         self._bring_into_view()
         self.notifications.info("The unsaved segments of last time were restored.")
-
-    def _autosave_on_new_grid(self, before: Segmentation) -> None:
-        """Write segments that were restored onto the grid of more images, and remove what lay on fewer."""
-        self.autosave_now()
-        current = self.current
-        if current is not None and not self._not_on_disk.get(current.series):
-            self._mark_autosaved()
-            self._unsaved_work().remove_segmentation(current.series, before)
-
-    def _mark_autosaved(self) -> None:
-        """Note that the present state is on disk."""
-        if self.current is not None:
-            self.current.autosaved = self.current.changes
 
     def _update_list(self) -> None:
         """List the segmentations of the shown series; also those that do not name their series."""

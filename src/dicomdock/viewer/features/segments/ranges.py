@@ -102,7 +102,7 @@ class Ranges:
             asyncio.get_running_loop().create_task(self._count(shown, whole=whole))
 
     def _keep_to_one_image(self, alone: bool) -> None:
-        """Let brushes and scissors work on one image of a stack, whose others are no slices beside it.
+        """Let brushes and scissors work on one image of a stack, whose others are not slices beside it.
 
         What was chosen for volumes comes back with the next one.
         """

@@ -17,7 +17,8 @@ from dicomdock.viewer.features.series.arrival import arrival_marks
 from dicomdock.viewer.features.series.state import SeriesRow, SeriesState
 from dicomdock.viewer.features.series.thumbnails import thumbnail_address
 from dicomdock.viewer.features.views.logic import Views
-from dicomdock.viewer.loading import Events, Loaded, Loader
+from dicomdock.viewer.loaded import Loaded
+from dicomdock.viewer.loading import Events, Loader
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.scene import ShownVolume, add_volume
 from dicomdock.viewer.study import Series, Study, read_study
