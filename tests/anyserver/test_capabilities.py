@@ -23,6 +23,7 @@ from tests.builders import Made, changed, document
 from tests.servers.canned import Answer, answering
 from tests.servers.imitations import Aws, Azure, Dcm4chee, Dcmjs, Google, Imitation, Kheops, Slicer
 from tests.servers.imitations.base import crowd, small
+from tests.transfer.conftest import ended
 
 
 @contextmanager
@@ -229,13 +230,7 @@ class TestSlicer:
         pdf = document(StudyInstanceUID=head()[0].study, PatientID="H1")
         server.add([*head()[:3], pdf])
         with client_of(server, settings) as client, Archive.open(settings) as archive:
-            work = pull(client, archive, [Resource(head()[0].study)], settings)
-            while True:
-                try:
-                    next(work)
-                except StopIteration as end:
-                    report = end.value
-                    break
+            report = ended(pull(client, archive, [Resource(head()[0].study)], settings))
         assert report.complete
         assert report.received == 4
 

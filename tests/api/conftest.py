@@ -30,6 +30,16 @@ def labels(shape: tuple[int, int, int] = SHAPE) -> np.ndarray:
     return array
 
 
+def two_echoes() -> list[Made]:
+    """Make a series of two volumes, of echo times of 10 and 30 ms."""
+    first = scan(values(), AFFINE, EchoTime=10)
+    identity = {
+        name: first[0].dataset[name].value
+        for name in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
+    }
+    return [*first, *scan(values() + 1, AFFINE, EchoTime=30, **identity)]
+
+
 @pytest.fixture
 def archive(settings: Settings) -> Iterator[Archive]:
     with Archive.open(settings) as opened:

@@ -26,7 +26,7 @@ from dicomdock.imaging.rtstruct import structures_to_dicom
 from dicomdock.imaging.segmentation import Segmentation as PlainSegmentation
 from dicomdock.imaging.segmentation import segmentation_to_dicom
 from dicomdock.imaging.volume import Volume as PlainVolume
-from tests.api.conftest import AFFINE, SHAPE, labels, values
+from tests.api.conftest import AFFINE, SHAPE, labels, two_echoes, values
 from tests.builders import Made, composite, document, encode, write
 from tests.builders import made as encoded
 from tests.conftest import shared_data
@@ -80,14 +80,9 @@ def test_a_damaged_file_is_named(archive, series):
 
 @pytest.mark.slow
 def test_one_of_several_volumes_is_named(archive, tmp_path):
-    first = scan(values(), AFFINE, EchoTime=10)
-    identity = {
-        name: first[0].dataset[name].value
-        for name in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
-    }
-    second = scan(values() + 1, AFFINE, EchoTime=30, **identity)
-    list(archive.import_paths(write(tmp_path / "echoes", [*first, *second])))
-    series = f"{first[0].study}/{first[0].series}"
+    first, *_ = instances = two_echoes()
+    list(archive.import_paths(write(tmp_path / "echoes", instances)))
+    series = f"{first.study}/{first.series}"
     with pytest.raises(GeometryError, match=r"2 volumes: '.*10.*', '.*30.*'; name one"):
         archive.volume(series)
     names = [volume.name for volume in archive.volumes(series)]

@@ -15,7 +15,7 @@ from dicomdock import Archive, Resource, Segmentation, Volume
 from dicomdock.errors import EmptyResult, GeometryError, InvalidInput, NotInArchive, UnreadableFile
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.volume import Volume as PlainVolume
-from tests.api.conftest import AFFINE, SHAPE, labels, values
+from tests.api.conftest import AFFINE, SHAPE, labels, two_echoes, values
 from tests.builders import Made, document, encode, write
 from tests.imaging.scans import grid, oblique, scan
 
@@ -244,21 +244,16 @@ def test_a_volume_on_any_grid_survives_a_file(tmp_path):
 
 @pytest.mark.slow
 def test_each_volume_of_a_series_has_a_file(archive, tmp_path):
-    first = scan(values(), AFFINE, EchoTime=10)
-    identity = {
-        name: first[0].dataset[name].value
-        for name in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
-    }
-    second = scan(values() + 1, AFFINE, EchoTime=30, **identity)
-    list(archive.import_paths(write(tmp_path / "echoes", [*first, *second])))
-    paths = export(archive, first[0].study, tmp_path / "out", "nifti")
+    first, *_ = instances = two_echoes()
+    list(archive.import_paths(write(tmp_path / "echoes", instances)))
+    paths = export(archive, first.study, tmp_path / "out", "nifti")
     assert [path.name.rpartition("(")[2] for path in paths] == [
         "1) echo time 10.nii.gz",
         "2) echo time 30.nii.gz",
     ]
     assert np.array_equal(Volume.from_file(paths[1]).array, values() + 1)
     labelled = nifti(tmp_path / "labels.nii.gz", labels())
-    made = archive.import_segmentation(labelled, f"{first[0].study}/{first[0].series}")
+    made = archive.import_segmentation(labelled, f"{first.study}/{first.series}")
     assert np.array_equal(made.to_array(), labels())
 
 

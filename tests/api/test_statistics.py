@@ -34,7 +34,7 @@ def test_nothing_is_left_of_a_table_for_which_there_is_no_room(tmp_path: Path):
     table, other = tmp_path / "numbers.csv", tmp_path / "missing" / "numbers.csv"
     code = """
 import resource, signal, sys
-from dicomdock.api.statistics import write_new
+from dicomdock.api.table import write_new
 from dicomdock.errors import ArchiveError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))

@@ -11,6 +11,7 @@ from pydicom import dcmread
 
 from dicomdock import rpc
 from dicomdock.archive import Archive
+from dicomdock.config.secrets import Secrets
 from dicomdock.config.servers import Login, ServerProfile, load_profiles
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
@@ -39,6 +40,13 @@ def keep(settings: Settings, instances: list[Made], *, origin: str = "", made_he
 
 def know(settings: Settings, name: str, url: str) -> None:
     load_profiles(settings).with_profile(ServerProfile(name, url)).save(settings)
+
+
+def log_in(settings: Settings, orthanc: Orthanc) -> None:
+    """Make an Orthanc known as ``orthanc``, with its login."""
+    profile = ServerProfile("orthanc", orthanc.url, Login("basic", user=orthanc.user))
+    load_profiles(settings).with_profile(profile).save(settings)
+    Secrets(settings).set("orthanc", profile.origin, orthanc.password)
 
 
 def standalone(settings: Settings) -> ViewerRequests:
@@ -83,12 +91,7 @@ def made(settings: Settings) -> list[Made]:
 def test_only_what_was_made_here_is_sent_and_each_instance_is_answered(
     settings: Settings, made: list[Made], orthanc: Orthanc
 ) -> None:
-    load_profiles(settings).with_profile(
-        ServerProfile("orthanc", orthanc.url, Login("basic", user=orthanc.user))
-    ).save(settings)
-    from dicomdock.config.secrets import Secrets
-
-    Secrets(settings).set("orthanc", load_profiles(settings).get("orthanc").origin, orthanc.password)
+    log_in(settings, orthanc)
     others = ct_series(2)
     keep(settings, others)
     reply = send(standalone(settings), made, "orthanc", others[0].series)
@@ -105,12 +108,7 @@ def test_only_what_was_made_here_is_sent_and_each_instance_is_answered(
 def test_de_identified_copies_are_sent_and_what_may_show_a_patient_is_held_back(
     settings: Settings, orthanc: Orthanc
 ) -> None:
-    load_profiles(settings).with_profile(
-        ServerProfile("orthanc", orthanc.url, Login("basic", user=orthanc.user))
-    ).save(settings)
-    from dicomdock.config.secrets import Secrets
-
-    Secrets(settings).set("orthanc", load_profiles(settings).get("orthanc").origin, orthanc.password)
+    log_in(settings, orthanc)
     *plain, burned = ct_series(3, PatientName="Canary^Name", PatientID="CANARY-ID", BurnedInAnnotation="NO")
     burned = changed(burned, BurnedInAnnotation="YES")
     keep(settings, [*plain, burned], made_here=True)
@@ -143,12 +141,7 @@ def test_de_identified_copies_are_sent_and_what_may_show_a_patient_is_held_back(
 def test_prior_studies_of_the_same_patient_are_found_on_servers_and_downloaded(
     settings: Settings, orthanc: Orthanc
 ) -> None:
-    load_profiles(settings).with_profile(
-        ServerProfile("orthanc", orthanc.url, Login("basic", user=orthanc.user))
-    ).save(settings)
-    from dicomdock.config.secrets import Secrets
-
-    Secrets(settings).set("orthanc", load_profiles(settings).get("orthanc").origin, orthanc.password)
+    log_in(settings, orthanc)
     with answering(lambda _: Answer()) as gone:
         know(settings, "away", gone.url)
     jane = {"PatientID": "4711", "PatientName": "Doe^Jane", "PatientBirthDate": "19700101"}

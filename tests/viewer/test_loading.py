@@ -24,8 +24,8 @@ SECONDS = 20  # a loaded machine
 
 
 @dataclass
-class Told:
-    """What a loader told."""
+class Heard:
+    """What a loader reported."""
 
     allocated: list[Loaded] = field(default_factory=list)
     first: threading.Event = field(default_factory=threading.Event)
@@ -51,6 +51,12 @@ class Told:
 
         return Events(lambda _: None, allocated, filled, lambda _: self.ended.set(), failed)
 
+    def load(self, loader: Loader) -> None:
+        """Wait until a loader has ended."""
+        loader.start()
+        assert self.ended.wait(SECONDS)
+        loader.close()
+
 
 def described(instances: list[Made]) -> list[dict[str, Any]]:
     """Return what a server says about instances."""
@@ -70,13 +76,10 @@ def resource_of(instances: list[Made]):
 def test_a_whole_series_is_read_voxel_for_voxel(settings: Settings) -> None:
     _, _, instances = made_study()
     store(settings, instances)
-    told = Told()
+    heard = Heard()
     with Archive.open(settings) as archive:
-        loader = Loader(archive, resource_of(instances), told.events())
-        loader.start()
-        assert told.ended.wait(SECONDS)
-        loader.close()
-    whole = told.allocated[-1]
+        heard.load(Loader(archive, resource_of(instances), heard.events()))
+    whole = heard.allocated[-1]
     assert whole.complete
     assert np.array_equal(whole.volume.array, phantom())
 
@@ -118,13 +121,10 @@ def test_the_window_is_guessed_of_the_images_that_have_arrived() -> None:
 def test_the_middle_comes_first(settings: Settings) -> None:
     _, _, instances = made_study()
     store(settings, instances)
-    told = Told()
+    heard = Heard()
     with Archive.open(settings) as archive:
-        loader = Loader(archive, resource_of(instances), told.events())
-        loader.start()
-        assert told.ended.wait(SECONDS)
-        loader.close()
-    first = told.order[:8]
+        heard.load(Loader(archive, resource_of(instances), heard.events()))
+    first = heard.order[:8]
     assert min(first) >= SHAPE[0] // 2 - 5
     assert max(first) <= SHAPE[0] // 2 + 5
 
@@ -136,30 +136,30 @@ def test_an_image_is_shown_before_the_series_is_complete(settings: Settings, kno
     coming = threading.Event()
     coming.set()
     store(settings, instances[10:14])
-    told = Told()
+    heard = Heard()
     with Archive.open(settings) as archive:
         loader = Loader(
             archive,
             resource_of(instances),
-            told.events(),
+            heard.events(),
             arriving=coming.is_set,
             expected=described(instances) if known else (),
         )
         loader.start()
-        assert told.first.wait(SECONDS)
+        assert heard.first.wait(SECONDS)
         if known:
-            assert told.filled.wait(SECONDS)
-            assert told.allocated[-1].volume.array.shape == SHAPE
-            assert not told.allocated[-1].complete
+            assert heard.filled.wait(SECONDS)
+            assert heard.allocated[-1].volume.array.shape == SHAPE
+            assert not heard.allocated[-1].complete
         else:
-            assert told.allocated[0].note == ON_THEIR_WAY
+            assert heard.allocated[0].note == ON_THEIR_WAY
         store(settings, instances)
         coming.clear()
-        assert told.ended.wait(SECONDS)
-        assert known or told.allocated[0].note == BEING_READ
+        assert heard.ended.wait(SECONDS)
+        assert known or heard.allocated[0].note == BEING_READ
         loader.close()
-    assert told.allocated[-1].complete
-    assert np.array_equal(told.allocated[-1].volume.array, phantom())
+    assert heard.allocated[-1].complete
+    assert np.array_equal(heard.allocated[-1].volume.array, phantom())
 
 
 @pytest.mark.slow
@@ -167,35 +167,32 @@ def test_the_place_of_all_images_is_known_before_one_is_here(settings: Settings)
     _, _, instances = made_study()
     coming = threading.Event()
     coming.set()
-    told = Told()
+    heard = Heard()
     with Archive.open(settings) as archive:
-        loader = Loader(archive, resource_of(instances), told.events(), arriving=coming.is_set)
+        loader = Loader(archive, resource_of(instances), heard.events(), arriving=coming.is_set)
         loader.start()
         loader.expect(described(instances))
-        assert told.first.wait(SECONDS)
-        assert told.allocated[0].volume.array.shape == SHAPE
-        assert not told.allocated[0].filled
+        assert heard.first.wait(SECONDS)
+        assert heard.allocated[0].volume.array.shape == SHAPE
+        assert not heard.allocated[0].filled
         store(settings, instances[3:5])
-        assert told.filled.wait(SECONDS)
+        assert heard.filled.wait(SECONDS)
         store(settings, instances)
-        assert told.ended.wait(SECONDS)
+        assert heard.ended.wait(SECONDS)
         loader.close()
-    assert np.array_equal(told.allocated[-1].volume.array, phantom())
+    assert np.array_equal(heard.allocated[-1].volume.array, phantom())
 
 
 @pytest.mark.slow
 def test_a_series_that_is_whole_does_not_wait_for_the_rest_of_its_study(settings: Settings) -> None:
     _, _, instances = made_study()
     store(settings, instances)
-    told = Told()
+    heard = Heard()
     with Archive.open(settings) as archive:
         series, due = resource_of(instances), len(instances)
-        loader = Loader(archive, series, told.events(), arriving=lambda: True, due=due)
-        loader.start()
-        assert told.ended.wait(SECONDS)
-        loader.close()
-    assert [one.note for one in told.allocated] == [BEING_READ, ""]
-    assert told.allocated[-1].complete
+        heard.load(Loader(archive, series, heard.events(), arriving=lambda: True, due=due))
+    assert [one.note for one in heard.allocated] == [BEING_READ, ""]
+    assert heard.allocated[-1].complete
 
 
 @pytest.mark.slow
@@ -210,13 +207,10 @@ def test_a_server_that_describes_a_series_wrongly_is_not_believed(settings: Sett
         promised = [{"00280010": {"vr": "US", "Value": ["many"]}}]
     here = instances[4:20] if lie == "more images" else instances
     store(settings, here)
-    told = Told()
+    heard = Heard()
     with Archive.open(settings) as archive:
-        loader = Loader(archive, resource_of(instances), told.events(), expected=promised)
-        loader.start()
-        assert told.ended.wait(SECONDS)
-        loader.close()
-    whole = told.allocated[-1]
+        heard.load(Loader(archive, resource_of(instances), heard.events(), expected=promised))
+    whole = heard.allocated[-1]
     assert whole.complete and not whole.failed
     assert np.array_equal(whole.volume.array, phantom()[4:20] if lie == "more images" else phantom())
 
@@ -229,7 +223,7 @@ def test_a_damaged_image_is_named_and_the_others_are_shown(settings: Settings, d
     _, _, instances = made_study()
     store(settings, instances)
     uid = str(instances[5].dataset.SOPInstanceUID)
-    told = Told()
+    heard = Heard()
     with Archive.open(settings) as archive:
         (file,) = (
             path for one, path in archive.files(resource_of(instances)) if one.resource.instance == uid
@@ -237,11 +231,8 @@ def test_a_damaged_image_is_named_and_the_others_are_shown(settings: Settings, d
         file.chmod(0o600)
         file.write_bytes(damage(file.read_bytes()))
         expected = described(instances) if known else ()
-        loader = Loader(archive, resource_of(instances), told.events(), expected=expected)
-        loader.start()
-        assert told.ended.wait(SECONDS)
-        loader.close()
-    whole = told.allocated[-1]
+        heard.load(Loader(archive, resource_of(instances), heard.events(), expected=expected))
+    whole = heard.allocated[-1]
     assert list(whole.failed) == [uid]
     assert "damaged" in whole.failed[uid]
     assert whole.complete
@@ -257,15 +248,12 @@ def test_no_memory_is_taken_for_what_headers_claim(
     monkeypatch.setattr("dicomdock.viewer.loading.allocate", lambda _: pytest.fail("memory was taken"))
     _, _, instances = made_study(Rows=60_000, Columns=60_000)
     store(settings, instances[:count])
-    told = Told()
+    heard = Heard()
     with Archive.open(settings) as archive:
-        loader = Loader(archive, resource_of(instances), told.events())
-        loader.start()
-        assert told.ended.wait(SECONDS)
-        loader.close()
+        heard.load(Loader(archive, resource_of(instances), heard.events()))
     size = sum(len(one.data) for one in instances[:count])
     claimed = f"{count * 3_600_000_000:,}"
-    assert told.failures == [
+    assert heard.failures == [
         f"The {size:,} bytes of the images cannot hold the {claimed} voxels that they claim."
     ]
 
@@ -273,13 +261,10 @@ def test_no_memory_is_taken_for_what_headers_claim(
 @pytest.mark.slow
 def test_a_series_that_is_not_there_is_reported(settings: Settings) -> None:
     _, _, instances = made_study()
-    told = Told()
+    heard = Heard()
     with Archive.open(settings) as archive:
-        loader = Loader(archive, resource_of(instances), told.events())
-        loader.start()
-        assert told.ended.wait(SECONDS)
-        loader.close()
-    assert "not on this computer" in told.failures[0]
+        heard.load(Loader(archive, resource_of(instances), heard.events()))
+    assert "not on this computer" in heard.failures[0]
 
 
 @pytest.mark.slow
@@ -288,10 +273,10 @@ def test_a_closed_loader_says_nothing_more(settings: Settings, closed: bool) -> 
     """What was on its way to the loop would be shown as the series that replaces it."""
     _, _, instances = made_study()
     store(settings, instances)
-    told = Told()
+    heard = Heard()
 
     async def load() -> None:
-        loader = Loader(archive, resource_of(instances), told.events(), loop=asyncio.get_running_loop())
+        loader = Loader(archive, resource_of(instances), heard.events(), loop=asyncio.get_running_loop())
         loader.start()
         (thread,) = (one for one in threading.enumerate() if one.name == "loading")
         thread.join(SECONDS)  # the loop is held: its calls wait
@@ -301,5 +286,5 @@ def test_a_closed_loader_says_nothing_more(settings: Settings, closed: bool) -> 
 
     with Archive.open(settings) as archive:
         asyncio.run(load())
-    assert bool(told.allocated) is not closed
-    assert told.ended.is_set() is not closed
+    assert bool(heard.allocated) is not closed
+    assert heard.ended.is_set() is not closed

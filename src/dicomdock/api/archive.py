@@ -178,6 +178,7 @@ class Archive:
 
         Parameters
         ----------
+        images : instances, with frames where some are meant.
         title : a document title of CID 7010: ``Of Interest``, ``For Teaching``.
 
         Raises
@@ -212,7 +213,8 @@ class Archive:
 
         Parameters
         ----------
-        state : window, area and annotations; the images replace its own.
+        images : instances, with frames where some are meant; they replace those of the state.
+        state : window, area and annotations.
 
         Raises
         ------

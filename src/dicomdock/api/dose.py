@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Self
 
 from dicomdock.api import instances
 from dicomdock.api.home import Home
-from dicomdock.api.statistics import write_new
+from dicomdock.api.table import Cell, CsvTable
 from dicomdock.dicom.resource import Resource
 from dicomdock.imaging import dose as imaging
 from dicomdock.imaging.dose import DoseHistogram
@@ -17,14 +16,12 @@ from dicomdock.imaging.formats.csv_text import csv_of
 from dicomdock.imaging.numbers import number_text
 from dicomdock.imaging.segmentation import Segmentation
 
-Cell = str | float | None
-
 COLUMNS = ("structure", "dose", "dose_unit", "volume_ml", "volume_percent")
 """Of the table of histograms: the volume that receives at least a dose."""
 
 
 @dataclass(frozen=True, eq=False)
-class DoseHistograms:
+class DoseHistograms(CsvTable):
     """The dose-volume histograms of structures.
 
     Parameters
@@ -50,16 +47,6 @@ class DoseHistograms:
             for dose, volume in zip(one.doses, one.volumes, strict=True)
         )
         return csv_of(COLUMNS, (dict(zip(COLUMNS, row, strict=True)) for row in rows))
-
-    def to_csv(self, path: Path | str) -> None:
-        """Write the cumulative histograms as CSV in UTF-8.
-
-        Raises
-        ------
-        InvalidInput
-            There is a file of that name.
-        """
-        write_new(path, self.csv().encode())
 
     def _row(self, one: DoseHistogram) -> dict[str, Cell]:
         shares = one.at_least or (None,) * len(SHARES)

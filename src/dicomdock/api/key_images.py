@@ -38,15 +38,7 @@ class KeyImages:
 
 
 def read(archive: Home, resource: Resource) -> KeyImages:
-    """Read a Key Object Selection, and look which of its images are in the archive.
-
-    Raises
-    ------
-    NotInArchive
-        The document is not in the archive.
-    GeometryError
-        It is not a Key Object Selection.
-    """
+    """Read a Key Object Selection, and look which of its images are there; see ``Archive.key_images``."""
     dataset = read_single(archive, resource)
     keys = read_key_objects(dataset)
     own = Resource(str(dataset.StudyInstanceUID), str(dataset.SeriesInstanceUID), keys.instance)
@@ -67,15 +59,7 @@ def read(archive: Home, resource: Resource) -> KeyImages:
 
 
 def of_study(archive: Home, study: Resource) -> Iterator[KeyImages]:
-    """Yield the Key Object Selections of a study.
-
-    Raises
-    ------
-    NotInArchive
-        The study is not in the archive.
-    DamagedInstances
-        Files of them are not what was stored; the other selections have been returned before.
-    """
+    """Yield the Key Object Selections of a study; see ``Archive.key_images_of``."""
     damaged: list[str] = []
     for one in found_in(archive, study, SOPClassUID=KEY_OBJECTS):
         try:
@@ -87,22 +71,7 @@ def of_study(archive: Home, study: Resource) -> Iterator[KeyImages]:
 
 
 def save(archive: Home, images: Sequence[Resource | str], title: str, description: str) -> Resource:
-    """Store a Key Object Selection of images of one study; return the instance.
-
-    Parameters
-    ----------
-    images : instances, with frames where some are meant.
-    title : a meaning of ``TITLES``.
-
-    Raises
-    ------
-    InvalidInput
-        The title is another, or a resource is not an instance.
-    NotInArchive
-        An image is not in the archive.
-    GeometryError
-        They are of several studies, or none was named.
-    """
+    """Store a Key Object Selection of images of one study; see ``Archive.save_key_images``."""
     if title not in TITLES:
         raise InvalidInput(f"The title is one of {', '.join(TITLES)}, not {title!r}.")
     chosen = [resource_of(one) for one in images]

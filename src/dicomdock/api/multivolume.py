@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,7 @@ import numpy.typing as npt
 from dicomdock.api.home import Home
 from dicomdock.api.instances import headers_of, paths_of
 from dicomdock.api.segmentation import Segmentation
-from dicomdock.api.statistics import Cell, write_new
+from dicomdock.api.table import Cell, CsvTable
 from dicomdock.api.volume import Volume, fill
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import GeometryError
@@ -178,7 +177,7 @@ class Map:
 
 
 @dataclass(frozen=True)
-class Curves:
+class Curves(CsvTable):
     """Values over the volumes of a series.
 
     Parameters
@@ -203,16 +202,6 @@ class Curves:
     def csv(self) -> str:
         """Return the table as CSV with a header line; an absent number is an empty field."""
         return csv_of((*COLUMNS, *EXTREMES), self.rows())
-
-    def to_csv(self, path: Path | str) -> None:
-        """Write the table as CSV in UTF-8.
-
-        Raises
-        ------
-        InvalidInput
-            There is a file of that name.
-        """
-        write_new(path, self.csv().encode())
 
     def _row(self, one: imaging.Sample) -> dict[str, Cell]:
         values = one.values

@@ -65,15 +65,7 @@ class Presentation:
 
 
 def read(archive: Home, resource: Resource) -> Presentation:
-    """Read a Grayscale or Color Softcopy Presentation State.
-
-    Raises
-    ------
-    NotInArchive
-        It is not in the archive.
-    GeometryError
-        It is none.
-    """
+    """Read a Grayscale or Color Softcopy Presentation State; see ``Archive.presentation``."""
     dataset = read_single(archive, resource)
     state = read_presentation_state(dataset)
     study = str(dataset.StudyInstanceUID)
@@ -87,21 +79,7 @@ def read(archive: Home, resource: Resource) -> Presentation:
 
 
 def save(archive: Home, images: Sequence[Resource | str], state: PresentationState) -> Resource:
-    """Store a presentation state for grey images of one study; return the instance.
-
-    Parameters
-    ----------
-    images : instances, with frames where some are meant; they replace those of the state.
-
-    Raises
-    ------
-    InvalidInput
-        A resource is not an instance.
-    NotInArchive
-        An image is not in the archive.
-    GeometryError
-        Images are in colour, of several studies, or have different rescales.
-    """
+    """Store a presentation state for grey images of one study; see ``Archive.save_presentation``."""
     chosen = [resource_of(one) for one in images]
     headers = headers_of_each(archive, chosen)
     if not headers:

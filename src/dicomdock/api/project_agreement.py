@@ -11,7 +11,7 @@ import numpy as np
 from dicomdock.api.home import LocalHome
 from dicomdock.api.project_submission import mask_of
 from dicomdock.api.segmentation import Segmentation, read
-from dicomdock.api.statistics import Cell
+from dicomdock.api.table import Cell
 from dicomdock.errors import DicomdockError
 from dicomdock.imaging.segmentation import agreement
 from dicomdock.imaging.segmentation.mask import EMPTY

@@ -11,7 +11,7 @@ from dicomdock.api.home import LocalHome
 from dicomdock.api.instances import found_in, read_single
 from dicomdock.api.project_submission import mask_of
 from dicomdock.api.segmentation import Segmentation, read
-from dicomdock.api.statistics import Cell
+from dicomdock.api.table import Cell
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError, NotInArchive
 from dicomdock.imaging.numbers import number_text

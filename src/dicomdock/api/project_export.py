@@ -18,7 +18,7 @@ from dicomdock.api.project_agreement import AgreementTable
 from dicomdock.api.project_changes import COLUMNS as CHANGES
 from dicomdock.api.project_changes import change_rows
 from dicomdock.api.segmentation import Segmentation, read
-from dicomdock.api.statistics import Cell, write_new
+from dicomdock.api.table import Cell, write_new
 from dicomdock.cohort.table import write_rows
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError, InvalidInput

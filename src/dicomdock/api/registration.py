@@ -27,15 +27,7 @@ from dicomdock.imaging.volume.volume import AIR
 
 
 def read_all(archive: Home, resource: Resource) -> list[Registration]:
-    """Read the registrations of an instance, a series or a study.
-
-    Raises
-    ------
-    NotInArchive
-        Nothing of it is in the archive.
-    GeometryError
-        It is not a Spatial Registration, or not rigid.
-    """
+    """Read the registrations of an instance, a series or a study; see ``Archive.registrations``."""
     found = [resource]
     if resource.level == "study":
         found = [*found_in(archive, resource, SOPClassUID=SPATIAL_REGISTRATION)]
@@ -50,15 +42,7 @@ def read_all(archive: Home, resource: Resource) -> list[Registration]:
 def save(
     archive: Home, fixed: Resource, moving: Resource, matrix: npt.ArrayLike, kind: Code | None, comment: str
 ) -> Resource:
-    """Store a Spatial Registration in the study of the fixed series; return the instance.
-
-    Raises
-    ------
-    NotInArchive
-        A series is not in the archive.
-    GeometryError
-        The matrix is not rigid, or both series lie in one frame of reference, or one in none or several.
-    """
+    """Store a Spatial Registration in the study of the fixed series; see ``Archive.save_registration``."""
     headers = [headers_of(paths_of(archive, one)) for one in (fixed, moving)]
     frames = [_frame(ones, one) for ones, one in zip(headers, (fixed, moving), strict=True)]
     made = Registration(frames[0], frames[1], require_rigid(matrix), kind, comment)

@@ -10,8 +10,8 @@ from pydicom.dataset import Dataset
 
 from dicomdock.api.home import Home
 from dicomdock.api.instances import headers_of, paths_of, read_single
+from dicomdock.api.table import Cell, CsvTable, write_new
 from dicomdock.api.volume import fill, plan_named
-from dicomdock.archive.storage.local import disk_errors
 from dicomdock.cohort.table import arrow, parquet_of
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import GeometryError, InvalidInput
@@ -32,8 +32,6 @@ from dicomdock.imaging.statistics import (
 )
 from dicomdock.imaging.volume import Volume, outline
 
-Cell = str | int | float | None
-
 COLUMNS = (
     *("segment", "label", "voxels", "volume_ml", "surface_mm2", "diameter_mm", "slice_diameter_mm"),
     *("quantity", "unit", "values", "mean", "standard_deviation", "minimum", "maximum", "median"),
@@ -47,7 +45,7 @@ TEXTS = ("label", "quantity", "unit", "instance")
 
 
 @dataclass(frozen=True, eq=False)
-class Statistics:
+class Statistics(CsvTable):
     """The numbers of segments over a volume.
 
     Parameters
@@ -67,16 +65,6 @@ class Statistics:
         On images without a position in the patient it is a row for each image that a segment is drawn on.
         """
         return [_row(one) for one in self.segments]
-
-    def to_csv(self, path: Path | str) -> None:
-        """Write the table as CSV in UTF-8, with a header line; an absent number is an empty field.
-
-        Raises
-        ------
-        InvalidInput
-            There is a file of that name.
-        """
-        write_new(path, self.csv().encode())
 
     def csv(self) -> str:
         """Return the table as CSV with a header line; an absent number is an empty field."""
@@ -271,29 +259,3 @@ def _row(one: SegmentStatistics) -> dict[str, Cell]:
     cells += [one.peak, one.metabolic_volume, one.glycolysis, shape.area]
     cells += [None if one.slice is None else one.slice + 1, *(one.image or (None, None))]
     return dict(zip(COLUMNS, cells, strict=True))
-
-
-def write_new(path: Path | str, content: bytes) -> None:
-    """Write a table to a new file; nothing is left of one that cannot be written whole.
-
-    Raises
-    ------
-    InvalidInput
-        There is a file of that name.
-    NoSpace
-        The disk is full.
-    ArchiveError
-        Anything else that the system refused.
-    """
-    target = Path(path)
-    with disk_errors(f"Writing {target}"):
-        try:
-            file = target.open("xb")
-        except FileExistsError:
-            raise InvalidInput(f"{target} exists already.") from None
-        try:
-            with file:
-                file.write(content)
-        except BaseException:
-            target.unlink(missing_ok=True)
-            raise

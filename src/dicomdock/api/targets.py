@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from dicomdock.api.home import Home
 from dicomdock.api.instances import found_in, paths_of, read
-from dicomdock.api.statistics import Cell, write_new
+from dicomdock.api.table import Cell, CsvTable
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
 from dicomdock.imaging import attributes
@@ -20,7 +19,7 @@ RESPONSE = "response of targets"
 
 
 @dataclass(frozen=True)
-class TargetTable:
+class TargetTable(CsvTable):
     """Lesions over time points.
 
     Parameters
@@ -65,31 +64,9 @@ class TargetTable:
         """Return the table as CSV with a header line; an absent number is an empty field."""
         return csv_of(("target", *self.columns), self.rows())
 
-    def to_csv(self, path: Path | str) -> None:
-        """Write the table as CSV in UTF-8.
-
-        Raises
-        ------
-        InvalidInput
-            There is a file of that name.
-        """
-        write_new(path, self.csv().encode())
-
 
 def measured(archive: Home, studies: Sequence[Resource], only: Sequence[str] = ()) -> TargetTable:
-    """Read the diameters of the measurement reports of some studies.
-
-    Parameters
-    ----------
-    only : names of lesions; empty for all that have a diameter.
-
-    Raises
-    ------
-    InvalidInput
-        The studies are of several patients.
-    NotInArchive
-        A study is not in the archive.
-    """
+    """Read the diameters of the measurement reports of some studies; see ``Archive.targets``."""
     points, patients = [], set()
     wanted = {one.casefold() for one in only}
     for study in studies:

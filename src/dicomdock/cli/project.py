@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -13,14 +13,13 @@ import typer
 from dicomdock.cli.exit_codes import PARTLY
 from dicomdock.cli.formatting import counted
 from dicomdock.cli.output import Console, examples
+from dicomdock.cli.project_cases import case_row, comparison_text, counts_text, print_taken
 from dicomdock.cli.project_changes import changes_for_review, changes_row, print_changes
 from dicomdock.errors import InvalidInput
-from dicomdock.imaging.numbers import number_text
 
 if TYPE_CHECKING:
     from dicomdock.api.archive import Archive
     from dicomdock.api.project import AnnotationProject
-    from dicomdock.project.model import Case, CaseState
     from dicomdock.sources import JsonValue
 
 commands = typer.Typer(
@@ -167,7 +166,7 @@ def withdraw(
     console: Console = context.obj
     with _project(console, name) as project:
         withdrawn = project.withdraw(cases)
-        rows: list[JsonValue] = [_row(project, case) for case in withdrawn]
+        rows: list[JsonValue] = [case_row(project, case) for case in withdrawn]
         lines = [f"Case {project.name_of(case)} is {case.state}." for case in withdrawn]
     console.result({"project": name, "cases": rows})
     console.print(*lines)
@@ -194,25 +193,10 @@ def next_(
             return
         here = bool(project.present(taken))
         earlier = project.earlier_notes(taken)
-        task = project.definition.task
         reviewing = taken.state is CaseState.IN_REVIEW
         changes = changes_for_review(console, project, taken) if reviewing else None
-    console.result({"project": name, "here": here, **_row(project, taken), **changes_row(changes)})
-    console.print(
-        f"Case {project.name_of(taken)} is yours to {'review' if reviewing else 'draw'}: {task.title}."
-    )
-    if task.instructions:
-        console.print(task.instructions)
-    if task.segments:
-        console.print(f"Segments: {', '.join(one.label for one in task.segments)}.")
-    if taken.note:
-        console.print(f"{taken.reviewer or 'The reviewer'} sent it back: {taken.note}")
-    for one in earlier:
-        console.print(f"Before, {one.person} wrote: {one.note}")
-    if reviewing and taken.result is not None:
-        console.print(f"Drawn by {taken.person}: {taken.result}")
-    print_changes(console, changes)
-    console.print(f"Images: {taken.series}")
+    console.result({"project": name, "here": here, **case_row(project, taken), **changes_row(changes)})
+    print_taken(console, project, taken, reviewing=reviewing, earlier=earlier, changes=changes)
     if not here:
         how = f"pull {taken.series} --server {taken.server or 'NAME'}"
         if "://" in taken.server:  # a bucket, which the cohort knows how to read
@@ -242,7 +226,7 @@ def submit(
     console: Console = context.obj
     with _project(console, name) as project:
         submitted = project.submit(case, segmentation or None)
-    console.result({"project": name, **_row(project, submitted)})
+    console.result({"project": name, **case_row(project, submitted)})
     console.print(f"Case {case} is {submitted.state}: {submitted.result}")
 
 
@@ -264,7 +248,7 @@ def accept(context: typer.Context, name: Name, case: CaseName) -> None:
     console: Console = context.obj
     with _project(console, name) as project:
         accepted = project.accept(case)
-    console.result({"project": name, **_row(project, accepted)})
+    console.result({"project": name, **case_row(project, accepted)})
     console.print(f"Case {case} is {accepted.state}.")
 
 
@@ -279,7 +263,7 @@ def send_back(
     console: Console = context.obj
     with _project(console, name) as project:
         back = project.send_back(case, note)
-    console.result({"project": name, **_row(project, back)})
+    console.result({"project": name, **case_row(project, back)})
     console.print(f"Case {case} goes back to {back.assigned or 'the annotators'}.")
 
 
@@ -289,7 +273,7 @@ def release(context: typer.Context, name: Name, case: CaseName) -> None:
     console: Console = context.obj
     with _project(console, name) as project:
         released = project.release(case)
-    console.result({"project": name, **_row(project, released)})
+    console.result({"project": name, **case_row(project, released)})
     console.print(f"Case {case} is {released.state}.")
 
 
@@ -312,7 +296,7 @@ def status(
         {
             "project": name,
             "task": project.definition.task.title,
-            "cases": [_row(project, case) for case in found],
+            "cases": [case_row(project, case) for case in found],
             "progress": {state.value: count for state, count in progress(found).items()},
             "people": {
                 person: {state.value: count for state, count in counts.items()}
@@ -321,9 +305,9 @@ def status(
         }
     )
     console.print(f"Project {name}, {project.definition.task.title}: {counted(len(found), 'case')}.")
-    console.print("all: " + _counts(progress(found)))
+    console.print("all: " + counts_text(progress(found)))
     for person, counts in people.items():
-        console.print(f"{person}: " + _counts(counts))
+        console.print(f"{person}: " + counts_text(counts))
     if cases:
         for case in found:
             who = case.person or case.assigned
@@ -339,16 +323,7 @@ def agreement(context: typer.Context, name: Name) -> None:
         rows = project.agreement().rows
     console.result({"project": name, "rows": [dict(row) for row in rows]})
     for row in rows:
-        pair = f"{row['case']} {row['segment'] or ''}: {row['first']}, {row['second']}:"
-        if row["dice"] is None and row["first_volume_ml"] is None:
-            console.print(f"{pair} {row['remark']}")
-            continue
-        numbers = (
-            f"Dice {_number(row['dice'])}",
-            f"distance {_number(row['mean_distance_mm'])} mm, 95 % {_number(row['distance_95_mm'])} mm",
-            f"volumes {_number(row['first_volume_ml'])}, {_number(row['second_volume_ml'])} ml",
-        )
-        console.print(f"{pair} {'; '.join(numbers)}. {row['remark']}".rstrip())
+        console.print(comparison_text(row))
     console.print(f"{counted(len(rows), 'comparison')}.")
 
 
@@ -427,26 +402,3 @@ def _archive(console: Console) -> Iterator[Archive]:
 def _project(console: Console, name: str) -> Iterator[AnnotationProject]:
     with _archive(console) as archive:
         yield archive.project(name)
-
-
-def _row(project: AnnotationProject, case: Case) -> dict[str, JsonValue]:
-    return {
-        "case": project.name_of(case),
-        "state": case.state.value,
-        "series": str(case.series),
-        "server": case.server,
-        "assigned": case.assigned,
-        "annotator": case.person,
-        "reviewer": case.reviewer,
-        "note": case.note,
-        "segmentation": str(case.result) if case.result else None,
-        "rounds": case.rounds,
-    }
-
-
-def _counts(counts: Mapping[CaseState, int]) -> str:
-    return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "nothing"
-
-
-def _number(value: object) -> str:
-    return number_text(value, 3) if isinstance(value, (int, float)) else "-"

@@ -14,7 +14,7 @@ from dicomdock.errors import InvalidInput
 from dicomdock.imaging.numbers import cell_text
 
 if TYPE_CHECKING:
-    from dicomdock.api.statistics import Cell
+    from dicomdock.api.table import Cell
 
 commands = typer.Typer()
 

@@ -14,7 +14,7 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from dicomdock.api.statistics import Cell
+    from dicomdock.api.table import Cell
 
 commands = typer.Typer()
 

@@ -100,7 +100,7 @@ def copied(bucket: Bucket, archive: Archive, item: Item) -> Outcome:
                 failures.append(f"{bucket.url}/{one.key}: {error}")
                 continue
             if result.status == "conflict":
-                other = f"has the UID of another file, {instance}; it was not kept."
+                other = f"has the UID of another file, {instance}; it was not stored."
                 remarks.append(f"{bucket.url}/{one.key} {other}")
                 continue
             met.add(instance)

@@ -14,6 +14,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
+from typing import Any
 
 from pydicom import dcmwrite
 from pydicom.config import RAISE
@@ -276,6 +277,20 @@ def equip(dataset: Dataset) -> None:
     dataset.ManufacturerModelName = MANUFACTURER
     dataset.DeviceSerialNumber = __version__
     dataset.SoftwareVersions = SOFTWARE
+
+
+def surrogate_series() -> dict[str, Any]:
+    """Return series and equipment for an object of highdicom, which must have them; ``begin`` sets others."""
+    return {
+        "series_instance_uid": new_uid(),
+        "series_number": 1,
+        "sop_instance_uid": new_uid(),
+        "instance_number": 1,
+        "manufacturer": "-",
+        "manufacturer_model_name": "-",
+        "software_versions": "-",
+        "device_serial_number": "-",
+    }
 
 
 def finish(dataset: Dataset, transfer_syntax: str = ExplicitVRLittleEndian) -> Dataset:

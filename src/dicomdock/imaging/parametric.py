@@ -14,10 +14,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from pydicom.dataset import Dataset
 
-from dicomdock.dicom.uid import new_uid
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import first, integer, items, text
-from dicomdock.imaging.authoring import Authorship, begin, finish, next_series_number, reference
+from dicomdock.imaging.authoring import (
+    Authorship,
+    begin,
+    finish,
+    next_series_number,
+    reference,
+    surrogate_series,
+)
 from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.geometry import split_series
 from dicomdock.imaging.segmentation import Origin, content_label
@@ -177,14 +183,7 @@ def parametric_map_to_dicom(
         made = hd.pm.ParametricMap(
             source_images=placed.surrogates(),
             pixel_array=values,
-            series_instance_uid=new_uid(),
-            series_number=1,
-            sop_instance_uid=new_uid(),
-            instance_number=1,
-            manufacturer="-",
-            manufacturer_model_name="-",
-            software_versions="-",
-            device_serial_number="-",
+            **surrogate_series(),
             contains_recognizable_visual_features=False,
             real_world_value_mappings=[mapping],
             voi_lut_transformations=[

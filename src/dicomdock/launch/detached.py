@@ -32,9 +32,6 @@ def start_detached(
     OSError
         The program cannot be started.
     """
-    environment = dict(os.environ)
-    if home := home_of(settings):
-        environment["DICOMDOCK_HOME"] = str(home)
     flags = 0
     if sys.platform == "win32":
         flags = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
@@ -44,10 +41,18 @@ def start_detached(
         stdout=output,
         stderr=output,
         cwd=Path.home(),
-        env=environment,
+        env=environment_of(settings),
         start_new_session=True,
         creationflags=flags,
     )
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """Return the environment of a process that works on what these settings name."""
+    environment = dict(os.environ)
+    if home := home_of(settings):
+        environment["DICOMDOCK_HOME"] = str(home)
+    return environment
 
 
 def home_of(settings: Settings) -> Path | None:

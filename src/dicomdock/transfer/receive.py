@@ -93,7 +93,7 @@ class Receiver:
             except UnexpectedInstance:
                 self._tracker.warn(
                     f"{self._source.name} sent instances of another {series.level} than "
-                    f"{series.series or series.study}; they were not kept."
+                    f"{series.series or series.study}; they were not stored."
                 )
 
         self._tracker.doing = "receiving"

@@ -12,6 +12,14 @@ from dicomdock.dicom.header import Wanted
 SEQUENCE = "RequestAttributesSequence"
 ITEM_KEYWORDS = ("ScheduledProcedureStepID", "RequestedProcedureID")
 
+PATIENT_KEYWORDS = (
+    "PatientName",
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "OtherPatientIDs",
+)
 STUDY_KEYWORDS = (
     "StudyInstanceUID",
     "StudyDate",
@@ -21,22 +29,9 @@ STUDY_KEYWORDS = (
     "TimezoneOffsetFromUTC",
     "StudyDescription",
     "NameOfPhysiciansReadingStudy",
-    "PatientName",
-    "PatientID",
-    "IssuerOfPatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "OtherPatientIDs",
+    *PATIENT_KEYWORDS,
     "PatientAge",
     "StudyID",
-)
-PATIENT_KEYWORDS = (
-    "PatientName",
-    "PatientID",
-    "IssuerOfPatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "OtherPatientIDs",
 )
 SERIES_KEYWORDS = (
     "SeriesInstanceUID",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dicomdock.errors import DicomdockError
-from dicomdock.launch.detached import home_of
+from dicomdock.launch.detached import environment_of
 from dicomdock.launch.python_command import python
 
 if TYPE_CHECKING:
@@ -53,9 +52,6 @@ def examine(settings: Settings) -> list[Finding]:
     DicomdockError
         The command did not answer.
     """
-    environment = dict(os.environ)
-    if home := home_of(settings):
-        environment["DICOMDOCK_HOME"] = str(home)
     command = [*python(), "-m", "dicomdock.cli", "doctor", "--json"]
     try:
         answer = subprocess.run(
@@ -63,7 +59,7 @@ def examine(settings: Settings) -> list[Finding]:
             capture_output=True,
             stdin=subprocess.DEVNULL,
             timeout=PATIENCE,
-            env=environment,
+            env=environment_of(settings),
             cwd=Path.home(),
             check=False,
         )

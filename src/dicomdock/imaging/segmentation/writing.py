@@ -30,6 +30,7 @@ from dicomdock.imaging.authoring import (
     finish,
     named_version,
     next_series_number,
+    surrogate_series,
     undrafted,
 )
 from dicomdock.imaging.segmentation.segmentation import Segment, Segmentation
@@ -110,14 +111,7 @@ def segmentation_to_dicom(
             segment_descriptions=[
                 _description(hd, one, at) for at, one in enumerate(segmentation.segments, 1)
             ],
-            series_instance_uid=new_uid(),
-            series_number=1,
-            sop_instance_uid=new_uid(),
-            instance_number=1,
-            manufacturer="-",
-            manufacturer_model_name="-",
-            software_versions="-",
-            device_serial_number="-",
+            **surrogate_series(),
             content_label=content_label(authorship.label),
             content_description=authorship.description or segmentation.name or None,
             transfer_syntax_uid=syntax,
