@@ -220,7 +220,7 @@ def replied(image: Made) -> Callable[[str], Reply]:
 
 @pytest.fixture(scope="module")
 def workers() -> Iterator[Workers]:
-    """Give workers for all reports; each report would start a process of its own for one picture."""
+    """Yield workers for all reports; each report would start a process of its own for one picture."""
     started = Workers(1)
     yield started
     started.close()
