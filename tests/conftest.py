@@ -196,12 +196,18 @@ def orthanc_next(orthanc_next_process: Orthanc) -> Orthanc:
     return orthanc_next_process
 
 
-@pytest.fixture
-def tiny_pacs(tmp_path: Path) -> Iterator[TinyPacs]:
-    """A tiny-pacs without a login, empty."""
-    folder = tmp_path / "tiny-pacs"
-    folder.mkdir()
+@pytest.fixture(scope="session")
+def tiny_pacs_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyPacs]:
+    """A tiny-pacs without a login, one for the whole run; tests ask for ``tiny_pacs``."""
+    folder = tmp_path_factory.mktemp("tiny-pacs")
     yield from _running("tiny-pacs", tiny_pacs_server.missing(), lambda: tiny_pacs_server.running(folder))
+
+
+@pytest.fixture
+def tiny_pacs(tiny_pacs_process: TinyPacs) -> TinyPacs:
+    """A tiny-pacs without a login, empty."""
+    tiny_pacs_process.clean()
+    return tiny_pacs_process
 
 
 @pytest.fixture(scope="session")

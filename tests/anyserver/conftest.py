@@ -6,9 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from urllib.parse import urlsplit
 
 import pytest
 
+from dicomdock.config.home import write_private
+from dicomdock.config.secrets import Secrets
+from dicomdock.config.servers import FILE, load_profiles
+from dicomdock.config.settings import Settings
 from tests.builders import Made, ct_series, document
 from tests.cli.conftest import Run, run
 from tests.servers.canned import answering
@@ -162,6 +167,28 @@ def running(name: str, request: pytest.FixtureRequest) -> Iterator[Case]:
 def case(request: pytest.FixtureRequest, run: Run) -> Iterator[Case]:
     """Yield each server in turn, known as ``there`` by nothing but its address and login."""
     with running(request.param, request) as one:
+        _add(request.param, one, run)
+        yield one
+
+
+_ADDED: dict[str, tuple[str, bytes]] = {}  # a server -> its host and port, and what was saved of it
+
+
+def _add(name: str, one: Case, run: Run) -> None:
+    """Add a server by its address and login alone, and so let it be tested; once for all tests of a process.
+
+    A later test is given what the first saved, with the port that the server has now.
+    """
+    settings, host = Settings.load(), urlsplit(one.url).netloc
+    saved = settings.config / FILE
+    if name in _ADDED:
+        before, text = _ADDED[name]
+        saved.parent.mkdir(parents=True)
+        write_private(saved, text.replace(before.encode(), host.encode()))
+        if one.secret:
+            profile = load_profiles(settings).get("there")
+            Secrets(settings).set(profile.name, profile.origin, one.secret)
+    else:
         added = run("server", "add", "there", one.url, *one.login, stdin=one.secret)
         assert added.code == 0, added.err
-        yield one
+        _ADDED[name] = host, saved.read_bytes()

@@ -8,17 +8,20 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 from pydicom.dataset import Dataset
 
+from dicomdock.cohort import report
 from dicomdock.config.dialects import ORTHANC
 from dicomdock.config.secrets import Secrets
 from dicomdock.config.servers import Login, ServerProfile, load_profiles
 from dicomdock.config.settings import Settings
 from dicomdock.dicomweb import Client
+from dicomdock.origin.workers import Workers
 from dicomdock.web import call
 from dicomdock.web.auth import BasicAuth
 from tests.attacks.test_raw_echoes import ALL, BASIC, JSON, SECRET, answer, head, shown
@@ -215,6 +218,14 @@ def replied(image: Made) -> Callable[[str], Reply]:
     return lambda form: REPLIES[form] or Pleasant(image)
 
 
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    """Yield workers for all reports; each report would start a process of its own for one picture."""
+    started = Workers(1)
+    yield started
+    started.close()
+
+
 def stored_in(home: Path) -> Iterator[tuple[Path, str]]:
     for file in home.rglob("*"):
         if file.is_file() and file.name != "secrets.json":
@@ -229,12 +240,14 @@ def test_no_command_shows_or_stores_it(
     replied: Callable[[str], Reply],
     image: Made,
     run: Run,  # noqa: F811
+    workers: Workers,
     home: Path,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(call, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(report, "Workers", lambda: Mock(call=workers.call))
     caplog.set_level(logging.DEBUG)
     file, table = tmp_path / "image.dcm", tmp_path / "table.csv"
     file.write_bytes(image.data)

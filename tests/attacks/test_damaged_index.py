@@ -217,13 +217,12 @@ def test_a_read_only_home_can_be_listed_and_exported(
     exported = dicomdock(home, "export", studies[0]["StudyInstanceUID"], str(out / "x"), before=before)
     assert exported.returncode == 0, exported.stderr
     assert [*out.rglob("*.dcm")]
-    for words in (["remove", studies[0]["StudyInstanceUID"]], ["pin", studies[0]["StudyInstanceUID"]]):
-        refused = dicomdock(home, *words, before=before)
-        assert refused.returncode == 1
-        assert "read-only" in refused.stderr
-    refused = dicomdock(home, "import", str(tmp_path / "in"), before=before)
-    assert refused.returncode == 1
-    assert "read-only" in refused.stderr
+    study = studies[0]["StudyInstanceUID"]
+    refused = [["remove", study], ["pin", study], ["import", str(tmp_path / "in")]]
+    for words in refused if state == "whole" else refused[:1]:
+        ran = dicomdock(home, *words, before=before)
+        assert ran.returncode == 1, words
+        assert "read-only" in ran.stderr
 
 
 @pytest.mark.slow

@@ -84,9 +84,10 @@ def archive(settings):
         yield opened
 
 
-def _stored(archive: Archive, data: bytes) -> None:
+def _stored(archive: Archive, *files: bytes) -> None:
     with archive.writer() as writer:
-        writer.add(Part("application/dicom", lambda: iter((data,)), length=len(data)))
+        for data in files:
+            writer.add(Part("application/dicom", lambda data=data: iter((data,)), length=len(data)))
 
 
 @pytest.mark.slow
@@ -146,8 +147,7 @@ def test_answers_do_not_hold_the_loop(archive):
     _stored(archive, crowded)
     known = identify(crowded[: 1 << 16])
     assert known is not None
-    for one in series:
-        _stored(archive, one.data)
+    _stored(archive, *(one.data for one in series))
     app = create_app(archive)
     whole = f"/dicom-web/studies/{series[0].study}".encode()
     paths = [

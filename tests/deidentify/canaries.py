@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import re
 import struct
@@ -99,12 +98,13 @@ def infest(dataset: Dataset, options: Collection[str] = (), *, spare: Iterable[i
     deep = Dataset()
     plant(deep, options)
     deep.StudyInstanceUID = "1.2.987654321111"
-    nested = copy.deepcopy(deep)
+    nested = Dataset()
+    nested.update(deep)
     nested.ReferencedInstanceSequence = [deep]
     dataset.PertinentOtherEvidenceSequence = [nested]
     block = dataset.private_block(0x0009, text(0x00090010), create=True)
     block.add_new(0x01, "LO", text(0x00090001))
-    block.add_new(0x02, "SQ", [copy.deepcopy(nested)])
+    block.add_new(0x02, "SQ", [nested])
     dataset.add_new(0x60000010, "US", 1)
     dataset.add_new(0x60000022, "LO", text(0x60000022))
     dataset.add_new(0x60003000, "OW", text(0x60003000).encode())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from dicomdock.config.lock import FileLock
 from tests.archive.conftest import new_database, postgresql
 from tests.conftest import BROWSER_MS
 from tests.dock.running import RunningDock, demonstrating, make_demonstration, running
@@ -24,9 +26,16 @@ def dock(home: Path) -> Iterator[RunningDock]:
 
 @pytest.fixture(scope="session")
 def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make the archive of the demonstration server once, for ``demonstrating`` to copy."""
-    folder = tmp_path_factory.mktemp("demonstration")
-    make_demonstration(folder)
+    """Make the archive of the demonstration server once for all processes of a run."""
+    run = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        run = run.parent  # of all workers
+    folder = run / "demonstration"
+    with FileLock(run / "demonstration.lock").held():
+        if not folder.exists():
+            made = tmp_path_factory.mktemp("made")
+            make_demonstration(made)
+            made.rename(folder)
     return folder
 
 

@@ -90,9 +90,14 @@ def make_demonstration(folder: Path) -> None:
             writer.add(part)
 
 
-def demonstrating(home: Path, made: Path) -> AbstractContextManager[RunningDock]:
-    """Run a dock with the demonstration server, whose archive ``make_demonstration`` made in a folder."""
+def give_demonstration(home: Path, made: Path) -> None:
+    """Copy the archive of the demonstration server that ``make_demonstration`` made into a home."""
     shutil.copytree(made / "archive", home / "state" / "demo")
+
+
+def demonstrating(home: Path, made: Path) -> AbstractContextManager[RunningDock]:
+    """Run a dock with the demonstration server that ``make_demonstration`` made."""
+    give_demonstration(home, made)
     return running(home, "--demo", env={"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"})
 
 

@@ -5,12 +5,11 @@ With ``DICOMDOCK_SCREENSHOTS=1`` the pictures for the documentation are written 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from dicomdock import Archive
@@ -20,10 +19,11 @@ from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from dicomdock.launch.trust import TrustStore
 from dicomdock.project.store import Projects
+from tests.accessibility import OF_COLOURS, violations
 from tests.builders import changed, ct_series, document, mr_series, write
 from tests.dock.running import RunningDock, demonstrating
 from tests.dock.using import keep, open_at, rows, still
-from tests.pictures import COLOURS, picture
+from tests.pictures import COLOURS, FOR_DOCS, picture
 
 SIZES = {"1280": {"width": 1280, "height": 800}, "1920": {"width": 1920, "height": 1080}}
 NARROW = (640, 390)
@@ -215,12 +215,12 @@ def seen(browser: Browser, full_dock: RunningDock) -> Iterator[Page]:
     context.close()
 
 
-def check(page: Page) -> None:
+def check(page: Page, rules: Sequence[str] = ()) -> None:
     """See that nobody is shut out, and that nothing lies beside the page."""
     still(page)  # what fades in has too little contrast until it is there
     # What lies behind a dialog is dimmed on purpose, and out of reach.
     dialog = page.locator(".q-dialog").count() > 0
-    found = Axe().run(page, context=".q-dialog" if dialog else None).response["violations"]
+    found = violations(page, ".q-dialog" if dialog else None, rules=rules)
     told = [
         f"{item['id']}: {[node['html'] for node in item['nodes']][:3]}"
         for item in found
@@ -243,23 +243,26 @@ def fits(page: Page) -> None:
     page.set_viewport_size(SIZES["1280"])
 
 
-def pictured(page: Page, name: str, colours: str) -> None:
-    """See that a page is no wider than the window in both sizes, and take its pictures."""
+def pictured(page: Page, name: str) -> None:
+    """See that a page is no wider than the window in both sizes, and take its pictures in both colours."""
     for size, viewport in SIZES.items():
         page.set_viewport_size(viewport)
-        still(page)
-        picture(page, f"{name}-{size}-{colours}.png")
+        for colours in COLOURS if FOR_DOCS else COLOURS[-1:]:
+            page.emulate_media(color_scheme=colours)
+            still(page)
+            picture(page, f"{name}-{size}-{colours}.png")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.set_viewport_size(SIZES["1280"])
 
 
 def in_both_colours(page: Page, name: str) -> None:
-    """See all that for a page as it is, in both colours."""
-    for colours in COLOURS:
-        page.emulate_media(color_scheme=colours)
-        check(page)
-        fits(page)
-        pictured(page, name, colours)
+    """See all that for a page as it is: what depends on the colours in both, the rest in one of them."""
+    page.emulate_media(color_scheme="light")
+    check(page)
+    page.emulate_media(color_scheme="dark")
+    check(page, OF_COLOURS)
+    fits(page)
+    pictured(page, name)
 
 
 @pytest.mark.parametrize("shot", SHOTS, ids=lambda shot: shot.name)

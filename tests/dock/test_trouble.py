@@ -23,7 +23,7 @@ from tests.dock.running import RunningDock, running
 from tests.dock.using import keep, open_at, rows
 from tests.servers.canned import answering
 
-LARGE = 1_049
+LARGE = 249
 
 
 @dataclass
@@ -72,15 +72,13 @@ def test_a_series_larger_than_the_server_lists_at_once(impatient: Path, page: Pa
     made = small(LARGE)
     for one in made:
         attributes_of(one)  # read now, not while the dock waits
-    with answering(Awkward(made, cap=500)) as pacs, running(impatient) as dock:
+    with answering(Awkward(made, cap=100)) as pacs, running(impatient) as dock:
         know(dock.settings, pacs.url)
         open_at(page, dock, "/?source=pacs")
         expect(rows(page)).to_have_count(1)
         download(page)
         page.goto(f"{dock.url}/transfers")
-        expect(rows(page, "transfers")).to_contain_text(
-            [f"done, {LARGE:,} of {LARGE:,} images"], timeout=120_000
-        )
+        expect(rows(page, "transfers")).to_contain_text([f"done, {LARGE} of {LARGE} images"])
     with Archive.open(dock.settings) as archive:
         assert len(archive.present(Resource(made[0].study))) == LARGE
 
@@ -129,23 +127,23 @@ def test_a_transfer_survives_kill_9(impatient: Path, page: Page):
             expect(rows(page, "transfers").first).to_contain_text("done, 5 of 5 images")
 
 
-def test_a_study_of_400_series(demo_dock: RunningDock, page: Page, tmp_path: Path):
-    study = "1.2.400"
+def test_a_study_of_many_series(dock: RunningDock, page: Page, tmp_path: Path):
+    study = "1.2.100"
     made = [
         one
-        for number in range(400)
+        for number in range(100)
         for one in ct_series(1, rows=8, columns=8, StudyInstanceUID=study, SeriesNumber=number)
     ]
-    keep(demo_dock.settings, tmp_path / "made", made)
-    open_at(page, demo_dock, f"/study/{study}")
+    keep(dock.settings, tmp_path / "made", made)
+    open_at(page, dock, f"/study/{study}")
     series = rows(page, "series")
     expect(series.first).to_contain_text("0 Axial")
     assert series.count() < 60, "only the rows in sight are in the page"
     page.get_by_test_id("series").focus()
     page.keyboard.press("End")
-    expect(series.last).to_contain_text("399 Axial")
+    expect(series.last).to_contain_text("99 Axial")
     page.keyboard.press("Control+a")
-    expect(page.get_by_test_id("status")).to_have_text("400 series, 400 images selected")
+    expect(page.get_by_test_id("status")).to_have_text("100 series, 100 images selected")
 
 
 def test_servers_together_name_the_one_that_fails(demo_dock: RunningDock, page: Page):

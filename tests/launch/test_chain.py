@@ -37,7 +37,7 @@ from tests.launch.chain import (
     token_gate,
 )
 from tests.launch.portal import browser_of_the_desktop, portal
-from tests.servers.canned import Answer, Request, answering
+from tests.servers.canned import Answer, answering
 from tests.servers.orthanc import Orthanc
 
 pytestmark = [
@@ -127,21 +127,36 @@ def test_from_the_click_to_the_study(
 def test_a_running_dock_takes_every_answer_from_the_keyboard(
     home: Path, settings: Settings, chromium: BrowserType, orthanc: Orthanc, tmp_path: Path
 ) -> None:
-    """Refused, nothing is asked; allowed always, the next link of the same server opens by itself."""
-    instances = ct_series(3)
-    orthanc.add(*(instance.data for instance in instances))
+    """Refused, nothing is asked; allowed always, the next link of the same server opens by itself.
+
+    A server of the user opens without a question, with their password; one that redirects does not get the
+    token carried on.
+    """
+    instances, others = ct_series(3), ct_series(3)
+    orthanc.add(*(instance.data for instance in (*instances, *others)))
     study = instances[0].resource.study
     opener, _ = tab_opener(tmp_path)
     gates = [tmp_path / "refused", tmp_path / "always"]
     with (
         token_gate(orthanc, gates[0]) as refused,
         token_gate(orthanc, gates[1]) as always,
+        answering(lambda _: Answer(404)) as thief,
+        answering(lambda request: Answer(302, headers={"Location": thief.url + request.path})) as redirecting,
         clicking(
-            [link(refused, study), link(always, study), link(always, "1.2.3.9")], chromium, tmp_path
+            [
+                link(refused, study),
+                link(always, study),
+                link(always, "1.2.3.9"),
+                link(orthanc.root, others[0].study, token=""),
+                link(redirecting.url, "1.2.3"),
+            ],
+            chromium,
+            tmp_path,
         ) as (dock_page, click),
         running(home / "dicomdock", env={"BROWSER": str(opener)}) as dock,
     ):
         register(LinuxRegistrar(settings))
+        introduce(settings, orthanc)
         dock_page.goto(dock.link("/servers"))
         expect(dock_page.get_by_test_id("nav-studies")).to_be_visible()
         click(0)
@@ -162,62 +177,25 @@ def test_a_running_dock_takes_every_answer_from_the_keyboard(
         click(2)
         arrived(dock_page, lambda url: url.endswith("/study/1.2.3.9"))
         expect(dock_page.get_by_test_id("arrival")).to_contain_text("failed")
+        click(3)
+        arrived(dock_page, lambda url: f"/study/{others[0].study}" in url)
+        expect(dock_page.get_by_test_id("arrival")).to_contain_text("3 of 3 images")
+        expect(dock_page.get_by_test_id("series").locator(".row")).to_have_count(1)
+        password = base64.b64encode(f"{orthanc.user}:{orthanc.password}".encode()).decode()
+        assert password not in dock.log
+        click(4)
+        expect(dock_page.get_by_test_id("question-server")).to_have_text(redirecting.url)
+        connected(dock_page)
+        dock_page.get_by_test_id("answer-once").click()
+        arrived(dock_page, lambda url: url.endswith("/study/1.2.3"))
+        expect(dock_page.get_by_test_id("arrival")).to_contain_text("failed")
+        assert {request.headers["Authorization"] for request in redirecting.asked} == {f"Bearer {TOKEN}"}
+        assert thief.asked == []
         assert_token_is_nowhere(home)
         assert "Traceback" not in dock.log
     assert requests(gates[0]) == []
     assert_token_is_nowhere(home)
     assert TrustStore(settings).origins() == (TrustedOrigin(always, "user"),)
-
-
-@pytest.mark.servers
-def test_a_server_of_the_user_opens_without_a_question_with_his_password(
-    home: Path, settings: Settings, chromium: BrowserType, orthanc: Orthanc, tmp_path: Path
-) -> None:
-    instances = ct_series(3)
-    orthanc.add(*(instance.data for instance in instances))
-    study = instances[0].resource.study
-    introduce(settings, orthanc)
-    register(LinuxRegistrar(settings))
-    opener, _ = tab_opener(tmp_path)
-    with (
-        clicking([link(orthanc.root, study, token="")], chromium, tmp_path) as (dock_page, click),
-        running(home / "dicomdock", env={"BROWSER": str(opener)}) as dock,
-    ):
-        dock_page.goto(dock.link("/servers"))
-        expect(dock_page.get_by_test_id("nav-studies")).to_be_visible()
-        click(0)
-        arrived(dock_page, lambda url: "/study/" in url)
-        expect(dock_page.get_by_test_id("arrival")).to_contain_text("3 of 3 images")
-        expect(dock_page.get_by_test_id("series").locator(".row")).to_have_count(1)
-        password = base64.b64encode(f"{orthanc.user}:{orthanc.password}".encode()).decode()
-        assert password not in dock.log
-
-
-def test_a_server_that_redirects_does_not_get_the_token_carried_on(
-    home: Path, settings: Settings, chromium: BrowserType, tmp_path: Path
-) -> None:
-    opener, _ = tab_opener(tmp_path)
-    register(LinuxRegistrar(settings))
-    with answering(lambda _: Answer(404)) as thief:
-
-        def away(request: Request) -> Answer:
-            return Answer(302, headers={"Location": thief.url + request.path})
-
-        with (
-            answering(away) as server,
-            clicking([link(server.url, "1.2.3")], chromium, tmp_path) as (dock_page, click),
-            running(home / "dicomdock", env={"BROWSER": str(opener)}) as dock,
-        ):
-            dock_page.goto(dock.link("/servers"))
-            expect(dock_page.get_by_test_id("nav-studies")).to_be_visible()
-            click(0)
-            expect(dock_page.get_by_test_id("question-server")).to_have_text(server.url)
-            connected(dock_page)
-            dock_page.get_by_test_id("answer-once").click()
-            expect(dock_page.get_by_test_id("arrival")).to_contain_text("failed")
-            assert {request.headers["Authorization"] for request in server.asked} == {f"Bearer {TOKEN}"}
-        assert thief.asked == []
-    assert_token_is_nowhere(home)
 
 
 def link(server: str, study: str, token: str = TOKEN) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
+import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,16 +25,34 @@ class TinyPacs:
     Parameters
     ----------
     port : of HTTP, on loopback.
+    folder : where it keeps everything.
     token : the Bearer token that it asks for; empty when it asks for none.
     """
 
     port: int
+    folder: Path
     token: str = field(default="", repr=False)
 
     @property
     def url(self) -> str:
         """The DICOMweb base URL."""
         return f"http://127.0.0.1:{self.port}/dicom-web"
+
+    def remember(self) -> None:
+        """Keep its database as it is now, for ``clean``."""
+        _copy(self.folder / "pacs.db", self.folder / "empty.db")
+
+    def clean(self) -> None:
+        """Empty it: it has no command for that, and starts for more than a second."""
+        _copy(self.folder / "empty.db", self.folder / "pacs.db")
+        for stored in (self.folder / "files").iterdir():
+            shutil.rmtree(stored) if stored.is_dir() else stored.unlink()
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Give a database what another one has, while programs have them open."""
+    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
+        old.backup(new)
 
 
 def missing() -> str:
@@ -44,7 +64,7 @@ def missing() -> str:
 @contextmanager
 def running(folder: Path, *, token: str = "") -> Iterator[TinyPacs]:
     """Run a tiny-pacs that keeps everything in the folder, and stop it at the end."""
-    server = TinyPacs(free_port(), token)
+    server = TinyPacs(free_port(), folder, token)
     config = {
         "ae": {"ae_title": ["TINY_PACS"], "port": free_port()},
         "log": {"version": 1, "root": {"level": "WARNING"}},
@@ -73,4 +93,5 @@ def running(folder: Path, *, token: str = "") -> Iterator[TinyPacs]:
         ready=lambda: answers_http(server.port),
         cwd=folder,
     ):
+        server.remember()
         yield server

@@ -18,8 +18,6 @@ from dicomdock.archive.storage.files import Files
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from dicomdock.sources import Part
-from dicomdock.worklist.lists import LocalWorkList
-from dicomdock.worklist.performer import Performer
 
 GROUP = 3  # files in one commit
 ORIGIN = "pacs"
@@ -99,6 +97,10 @@ def work_off(archive: Archive, state: Path) -> None:
     ----------
     state : folder for the keys of claims.
     """
+    # A process that does something else need not import them.
+    from dicomdock.worklist.lists import LocalWorkList
+    from dicomdock.worklist.performer import Performer
+
     steps = LocalWorkList(archive)
     for number in count():
         uid = steps.create(

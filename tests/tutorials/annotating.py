@@ -14,16 +14,17 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self, TypeVar
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from tests import chromium
 from tests.conftest import PROJECT
 from tests.dock.running import RunningDock, connected, running
 from tests.dock.using import arrived, open_at
-from tests.viewer.conftest import Screen
+from tests.viewer.conftest import WINDOW_SIZE, Screen
 
 PAGE = "docs/tutorials/project.md"
 PATIENCE = 120_000  # ms
+FOR_PICTURES: ViewportSize = {"width": 1280, "height": 800}
 ENVIRONMENT = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
 OVERLOOKED = "1b"  # the case whose hole its annotator overlooks, and the reviewer does not
 ACCEPTED = "2a"  # the one whose hole both overlook
@@ -50,7 +51,7 @@ class Person:
     @contextmanager
     def at(cls, browser: Browser, dock: RunningDock, pictures: Path | None = None) -> Iterator[Self]:
         """Open My work in a session of its own."""
-        context = browser.new_context(viewport={"width": 1280, "height": 800})
+        context = browser.new_context(viewport=FOR_PICTURES if pictures else WINDOW_SIZE)
         context.set_default_timeout(PATIENCE)
         page = context.new_page()
         open_at(page, dock, "/work")

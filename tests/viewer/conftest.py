@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Route, ViewportSize, expect
 from pydicom.uid import generate_uid
 
 from dicomdock.archive import Archive, ArchivedInstance
@@ -42,6 +42,9 @@ AFFINE = np.array([[0, 0, 1.0, -32], [0, 1.0, 0, -40], [2, 0, 0, 10], [0, 0, 0, 
 WINDOW = (400.0, 100.0)  # width, centre of the study's header
 
 SECONDS = BROWSER_MS / 1000
+
+WINDOW_SIZE: ViewportSize = {"width": 1000, "height": 640}
+"""Of the browser, in pixels: what is drawn, sent and shown costs by the pixel."""
 
 DRAWN = Path(__file__).with_name("drawn.js").read_text("utf-8")
 """Waits until views are drawn; gives what is wrong with those that are not."""
@@ -519,9 +522,16 @@ def screen(page: Screen, opened: Opened) -> Screen:
     return page
 
 
-def looked_at(browser: Browser, url: str, *, falls: bool = False, complete: bool = True) -> Iterator[Screen]:
+def looked_at(
+    browser: Browser,
+    url: str,
+    *,
+    falls: bool = False,
+    complete: bool = True,
+    size: ViewportSize = WINDOW_SIZE,
+) -> Iterator[Screen]:
     """Open a viewer's page, with the whole series there if it is; calls to one that falls are lost."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context = browser.new_context(viewport=size)
     page = context.new_page()
     page.set_default_timeout(BROWSER_MS)
     asked: list[str] = []

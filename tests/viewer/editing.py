@@ -180,16 +180,17 @@ class Editor:
             found = [one for one in archive.instances(Resource(self.opened.study)) if one.made_here]
             return max(found, key=lambda one: one.path.stat().st_mtime_ns).resource
 
-    def undone(self) -> Voxels:
-        """Take back the last step, and save."""
-        self.page.keyboard.press("Control+z")
-        self.screen.handled()
-        self.screen.wait("s.unsaved")
-        return self.saved()
+    def undone(self, steps: int = 1) -> Voxels:
+        """Take back the last steps, and save."""
+        return self._again("Control+z", steps)
 
-    def redone(self) -> Voxels:
-        """Do it again, and save."""
-        self.page.keyboard.press("Control+y")
+    def redone(self, steps: int = 1) -> Voxels:
+        """Do steps again that were taken back, and save."""
+        return self._again("Control+y", steps)
+
+    def _again(self, key: str, steps: int) -> Voxels:
+        for _ in range(steps):
+            self.page.keyboard.press(key)
         self.screen.handled()
         self.screen.wait("s.unsaved")
         return self.saved()

@@ -74,7 +74,7 @@ def alone(screen: Screen) -> None:
     """Show the axial view alone."""
     screen.put("layout", "Axial")
     screen.page.wait_for_function(
-        "() => document.querySelector('[data-view=Red]').getBoundingClientRect().width > 800"
+        "() => document.querySelector('[data-view=Red]').getBoundingClientRect().width > 600"
     )
     screen.drawn("Red")
 

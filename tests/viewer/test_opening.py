@@ -19,7 +19,7 @@ from tests.dicomweb.awkward import rows as answer_rows
 from tests.dock.running import RunningDock, connected, running
 from tests.dock.using import arrived, keep, open_at, rows
 from tests.servers.canned import Answer, Request, answering
-from tests.viewer.conftest import SHAPE, Screen, made_study
+from tests.viewer.conftest import SHAPE, WINDOW_SIZE, Screen, made_study
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
 
@@ -80,7 +80,7 @@ def dock(tmp_path: Path, viewer_installed: None) -> Iterator[RunningDock]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context = browser.new_context(viewport=WINDOW_SIZE)
     opened = context.new_page()
     opened.set_default_timeout(SECONDS * 1000)
     yield opened

@@ -17,7 +17,7 @@ from dicomdock.project.model import CaseState
 from tests.conftest import BROWSER_MS
 from tests.dock.running import RunningDock, connected, running
 from tests.dock.using import arrived, open_at, rows
-from tests.viewer.conftest import Screen, folders, made_study, store
+from tests.viewer.conftest import WINDOW_SIZE, Screen, folders, made_study, store
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
 
@@ -53,7 +53,7 @@ def _back(page: Page, dock: RunningDock) -> None:
 @pytest.fixture
 def tab(browser: Browser) -> Iterator[Page]:
     """Yield a page without any history."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context = browser.new_context(viewport=WINDOW_SIZE)
     context.set_default_timeout(BROWSER_MS)
     yield context.new_page()
     context.close()

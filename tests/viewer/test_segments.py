@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -41,20 +41,52 @@ OTHER = box((8, 16), (30, 60), (20, 50))
 MIDDLE = box((20, 22), (70, 75), (50, 60))
 SMALL = box((2, 4), (2, 5), (2, 5))
 SPECK = box((20, 21), (6, 7), (50, 51))
-HOLE = box((6, 7), (20, 21), (20, 21))
+PARTS = LARGE | MIDDLE | SMALL | SPECK
 STRIPES = LARGE & (np.indices(SHAPE)[0] % 3 == 2)
 NOTHING = np.zeros(SHAPE, bool)
 
 MASK = "VolumeIntensityRangeMaskState__threshold_slider__RangeSliderState"
 
+OPERATORS = {
+    "Add": LARGE | OTHER,
+    "Subtract": LARGE & ~OTHER,
+    "Intersect": LARGE & OTHER,
+    "Invert": ~LARGE,
+    "Clear": NOTHING,
+    "Copy": OTHER,
+    "Fill": ~NOTHING,
+}
+"""What each operator makes of a segment that has its name; ``Fill`` begins with nothing."""
+
+SMOOTHINGS = {
+    "Opening": ["erode", "dilate"],
+    "Closing": ["dilate", "erode"],
+    "Gaussian": ["gaussian"],
+    "Median": ["median"],
+}
+
+
+def noisy(j: int, i: int) -> np.ndarray:
+    """Give a box in a quarter of the slices, with a hole and a speck beside it."""
+    hole, speck = box((8, 9), (j + 9, j + 10), (i + 9, i + 10)), box((20, 21), (j, j + 1), (i, i + 1))
+    return (box((5, 12), (j, j + 24), (i, i + 20)) & ~hole) | speck
+
+
 STARTS: dict[str, Voxels] = {
-    "overlap": {"A": LARGE, "B": OTHER},
     "apart": {"A": LARGE, "B": OTHER & ~LARGE},
     "empty": {"A": NOTHING, "B": OTHER},
-    "islands": {"A": LARGE | MIDDLE | SMALL | SPECK, "B": OTHER & ~LARGE},
-    "noisy": {"A": (LARGE & ~HOLE) | SPECK, "B": OTHER & ~LARGE},
+    "operators": {
+        **{one: NOTHING if one == "Fill" else LARGE for one in OPERATORS},
+        "B": OTHER,
+    },
+    "islands": {"Largest": PARTS, "Large": PARTS, "A": PARTS, "B": OTHER & ~LARGE},
+    "noisy": {
+        name: noisy(j, i) for name, j, i in zip(SMOOTHINGS, (10, 10, 46, 46), (6, 38, 6, 38), strict=True)
+    },
+    "margins": {"Shrunk": OTHER, "Grown": OTHER},
     "stripes": {"A": STRIPES},
     "seeds": {"A": box((11, 12), (28, 29), (44, 45)), "B": box((11, 12), (60, 61), (10, 11))},
+    "cut": {"Fill inside": LARGE, "Erase outside": LARGE, "Erase inside": LARGE, "B": OTHER & ~LARGE},
 }
 
 
@@ -75,7 +107,7 @@ def axial(editor: Editor) -> Editor:
     """The axial view alone, large."""
     editor.screen.put("layout", "Axial")
     editor.page.wait_for_function(
-        "() => document.querySelector('[data-view=Red]').getBoundingClientRect().width > 800"
+        "() => document.querySelector('[data-view=Red]').getBoundingClientRect().width > 600"
     )
     editor.page.keyboard.press("r")
     editor.screen.drawn("Red")
@@ -104,14 +136,14 @@ def same(found: Voxels, **expected: np.ndarray) -> None:
         assert wrong == 0, f"{name}: {wrong} voxels differ, {found[name].sum()} of {mask.sum()}"
 
 
-def and_back(editor: Editor, before: Voxels, after: Voxels) -> None:
-    """Take the step back, and do it again.
+def and_back(editor: Editor, before: Voxels, after: Voxels, *, steps: int = 1) -> None:
+    """Take the last steps back, and do them again.
 
     What is computed becomes a step in one place (``ComputingLogic._put``), and so does what each effect of
     the mouse draws: of the ways in which one tool works, one or two are taken back.
     """
-    same(editor.undone(), **before)
-    same(editor.redone(), **after)
+    same(editor.undone(steps), **before)
+    same(editor.redone(steps), **after)
 
 
 def distances(mask: np.ndarray) -> np.ndarray:
@@ -147,30 +179,19 @@ def gaussian(mask: np.ndarray, millimetres: float) -> np.ndarray:
     return smooth >= 0.5
 
 
-@pytest.mark.parametrize(
-    ("operator", "start", "expected"),
-    [
-        ("Copy", "overlap", OTHER),
-        ("Add", "apart", LARGE | OTHER),
-        ("Subtract", "overlap", LARGE & ~OTHER),
-        ("Intersect", "overlap", LARGE & OTHER),
-        ("Copy", "empty", OTHER),
-        ("Invert", "apart", ~LARGE),
-        ("Clear", "apart", NOTHING),
-        ("Fill", "empty", ~NOTHING),
-    ],
-)
-def test_logical_operators(editor: Editor, operator: str, start: str, expected: np.ndarray) -> None:
-    editor.open(start)
+def test_logical_operators(editor: Editor) -> None:
+    start = STARTS["operators"]
+    editor.open("operators")
     editor.tool("operators")
-    editor.select("Logical operator", operator)
-    if operator not in ("Invert", "Clear", "Fill"):
-        editor.select("Reference segment", "B")
-    editor.apply()
-    after = {"A": expected, "B": STARTS[start]["B"]}  # the other segment stays what it is
+    for operator in OPERATORS:
+        editor.choose(operator)
+        editor.select("Logical operator", operator)
+        if operator not in ("Invert", "Clear", "Fill"):
+            editor.select("Reference segment", "B")
+        editor.apply()
+    after = {**OPERATORS, "B": OTHER}  # the other segment stays what it is
     same(editor.saved(), **after)
-    if (operator, start) in (("Copy", "overlap"), ("Fill", "empty")):
-        and_back(editor, STARTS[start], after)
+    and_back(editor, {**after, "Copy": start["Copy"], "Fill": start["Fill"]}, after, steps=2)
 
 
 def test_a_threshold_takes_what_lies_between_two_values(opened: Opened, editor: Editor) -> None:
@@ -200,89 +221,71 @@ def test_a_threshold_takes_what_lies_between_two_values(opened: Opened, editor: 
     and_back(editor, STARTS["empty"], after)
 
 
-@pytest.mark.parametrize(
-    ("mode", "expected"),
-    [("Keep largest", LARGE), ("Remove small", LARGE | MIDDLE)],
-)
-def test_islands_are_kept_or_removed(editor: Editor, mode: str, expected: np.ndarray) -> None:
+def test_islands(editor: Editor) -> None:
+    """The largest is kept, small ones are removed, and each becomes a segment."""
     editor.open("islands")
     editor.tool("islands")
-    editor.page.locator(".editor").get_by_role("button", name=mode).click()
-    if mode == "Remove small":
-        editor.number("Minimum size", 50)
+    editor.page.locator(".editor").get_by_role("button", name="Keep largest").click()
     editor.apply()
-    after = {"A": expected, "B": STARTS["islands"]["B"]}
-    same(editor.saved(), **after)
-    if mode == "Keep largest":
-        and_back(editor, STARTS["islands"], after)
-
-
-def test_islands_become_segments(editor: Editor) -> None:
-    editor.open("islands")
-    editor.tool("islands")
+    editor.choose("Large")
+    editor.page.locator(".editor").get_by_role("button", name="Remove small").click()
+    editor.number("Minimum size", 50)
+    editor.apply()
+    before = {"Largest": LARGE, "Large": LARGE | MIDDLE, "A": PARTS, "B": STARTS["islands"]["B"]}
+    editor.choose("A")
     editor.page.locator(".editor").get_by_role("button", name="Split").click()
     editor.apply()
-    colours = ["#{:02x}{:02x}{:02x}".format(*colour_for(Terminology(), number)) for number in (3, 4, 5)]
-    editor.screen.wait(f"{SEGMENTS}.length === 5")
-    pieces = editor.screen.state(f"{SEGMENTS.removeprefix('s.')}.slice(2)")
+    colours = ["#{:02x}{:02x}{:02x}".format(*colour_for(Terminology(), number)) for number in (5, 6, 7)]
+    editor.screen.wait(f"{SEGMENTS}.length === 7")
+    pieces = editor.screen.state(f"{SEGMENTS.removeprefix('s.')}.slice(4)")
     assert [one["color"].lower() for one in pieces] == colours
-    after = {"A": LARGE, "A 2": MIDDLE, "A 3": SMALL, "A 4": SPECK, "B": STARTS["islands"]["B"]}
+    after = {**before, "A": LARGE, "A 2": MIDDLE, "A 3": SMALL, "A 4": SPECK}
     same(editor.saved(), **after)
-    and_back(editor, STARTS["islands"], after)
+    and_back(editor, before, after)
 
 
-@pytest.mark.parametrize(
-    ("method", "steps"),
-    [
-        ("Median", ["median"]),
-        ("Opening", ["erode", "dilate"]),
-        ("Closing", ["dilate", "erode"]),
-        ("Gaussian", ["gaussian"]),
-    ],
-)
-def test_smoothing(editor: Editor, method: str, steps: list[str]) -> None:
+def test_smoothing(editor: Editor) -> None:
     editor.open("noisy")
     editor.tool("smoothing")
-    editor.select("Smoothing method", method)
-    editor.number("Standard deviation" if method == "Gaussian" else "Kernel size", 3)
-    editor.apply()
-    expected = STARTS["noisy"]["A"]
-    for step in steps:
-        expected = gaussian(expected, 3.0) if step == "gaussian" else filtered(expected, step)
-    after = {"A": expected, "B": STARTS["noisy"]["B"] & ~expected}
+    after = {}
+    for method, steps in SMOOTHINGS.items():
+        editor.choose(method)
+        editor.select("Smoothing method", method)
+        editor.number("Standard deviation" if method == "Gaussian" else "Kernel size", 3)
+        editor.apply()
+        after[method] = STARTS["noisy"][method]
+        for step in steps:
+            after[method] = (
+                gaussian(after[method], 3.0) if step == "gaussian" else filtered(after[method], step)
+            )
     same(editor.saved(), **after)
-    if method == "Median":
-        and_back(editor, STARTS["noisy"], after)
+    and_back(editor, {**after, "Median": STARTS["noisy"]["Median"]}, after)
 
 
 def test_joint_smoothing_leaves_no_gap_and_hidden_segments_alone(editor: Editor) -> None:
-    editor.open("islands")
+    editor.open("apart")
     editor.page.locator(".editor .mdi-eye-outline").nth(1).click()  # hides B
     editor.tool("smoothing")
     editor.select("Smoothing method", "Joint")
     editor.apply()
     found = editor.saved()
     assert 0.9 < found["A"][LARGE].mean() <= 1
-    assert (found["B"] ^ STARTS["islands"]["B"]).sum() < 50
+    assert (found["B"] ^ STARTS["apart"]["B"]).sum() < 50
     editor.page.locator(".editor .mdi-eye-off-outline").first.click()
 
 
-@pytest.mark.parametrize("millimetres", [3, -3])
-def test_a_margin_grows_and_shrinks_in_millimetres(editor: Editor, millimetres: int) -> None:
-    editor.open("empty")
-    editor.choose("B")
-    editor.page.get_by_label("Margin in millimetres").fill(str(millimetres))
-    editor.page.get_by_label("Margin in millimetres").press("Enter")
-    editor.press("margin")
-    if millimetres > 0:
-        expected = distances(OTHER) <= millimetres
-    else:  # measured from the outermost voxels of the segment, as 3D Slicer does
-        inner = box((9, 15), (31, 59), (21, 49))
-        expected = OTHER & (distances(OTHER & ~inner) >= -millimetres)
-    after = {"A": NOTHING, "B": expected}
+def test_a_margin_grows_and_shrinks_in_millimetres(editor: Editor) -> None:
+    editor.open("margins")
+    for name, millimetres in (("Shrunk", -3), ("Grown", 3)):
+        editor.choose(name)
+        editor.page.get_by_label("Margin in millimetres").fill(str(millimetres))
+        editor.page.get_by_label("Margin in millimetres").press("Enter")
+        editor.press("margin")
+    # A negative one is measured from the outermost voxels of the segment, as 3D Slicer does.
+    inner = box((9, 15), (31, 59), (21, 49))
+    after = {"Shrunk": OTHER & (distances(OTHER & ~inner) >= 3), "Grown": distances(OTHER) <= 3}
     same(editor.saved(), **after)
-    if millimetres > 0:
-        and_back(editor, STARTS["empty"], after)
+    and_back(editor, {**after, "Grown": OTHER}, after)
 
 
 def test_a_segment_is_filled_between_its_slices(editor: Editor) -> None:
@@ -400,59 +403,60 @@ def test_a_shape_is_kept_however_late_the_viewer_answers(axial: Editor) -> None:
     assert distances(along)[painted].max() < 3  # mm
 
 
-@pytest.mark.parametrize(
-    ("operation", "expected"),
-    [
-        ("Erase inside", LARGE & ~box((0, 24), (20, 30), (15, 25))),
-        ("Erase outside", LARGE & box((0, 24), (20, 30), (15, 25))),
-        ("Fill inside", LARGE | box((0, 24), (20, 30), (15, 25))),
-    ],
-)
-def test_scissors_cut_through_all_slices(axial: Editor, operation: str, expected: np.ndarray) -> None:
-    axial.open("apart")
+def test_scissors_cut_through_all_slices(axial: Editor) -> None:
+    axial.open("cut")
     axial.slice(10)
     axial.tool("scissors")
-    axial.page.locator(".editor").get_by_role("button", name=operation).click()
-    axial.outline((20, 30), (15, 25))
-    axial.done()
-    after = {"A": expected, "B": STARTS["apart"]["B"] & ~expected}
+    for operation, rows, columns in (
+        ("Fill inside", (50, 60), (45, 55)),
+        ("Erase outside", (20, 30), (15, 25)),
+        ("Erase inside", (20, 30), (15, 25)),
+    ):
+        axial.choose(operation)
+        axial.page.locator(".editor").get_by_role("button", name=operation, exact=True).last.click()
+        axial.outline(rows, columns)
+        axial.done()
+    inside, filled = box((0, 24), (20, 30), (15, 25)), box((0, 24), (50, 60), (45, 55))
+    after = {
+        "Fill inside": LARGE | filled,
+        "Erase outside": LARGE & inside,
+        "Erase inside": LARGE & ~inside,
+        "B": STARTS["cut"]["B"],  # which overlaps, for segments that were opened do so
+    }
     same(axial.saved(), **after)
-    if operation != "Erase outside":
-        and_back(axial, STARTS["apart"], after)
+    and_back(axial, STARTS["cut"], after, steps=3)
 
 
-@pytest.mark.parametrize(
-    ("label", "option", "drawn", "taken"),
-    [
-        ("Editable area", "Outside All Segments", lambda box_: box_ & ~OTHER, False),
-        ("Editable area", "B", lambda box_: box_ & OTHER, True),
-        ("Overwrite mode", "Allow overlap", lambda box_: box_, False),
-        ("", "", lambda box_: box_ & (phantom() >= 60) & (phantom() <= 100), True),
-    ],
-)
-def test_masks_hold_for_what_is_drawn(
-    axial: Editor, label: str, option: str, drawn: Callable[[np.ndarray], np.ndarray], taken: bool
-) -> None:
+def test_masks_hold_for_what_is_drawn(axial: Editor) -> None:
     axial.open("empty")
-    axial.slice(10)
+    outlines = {k: box((k, k + 1), (20, 50), (10, 40)) for k in (9, 10, 11, 12)}
+
+    def draw(k: int) -> None:
+        axial.slice(k)
+        axial.outline((20, 50), (10, 40))
+        axial.done()
+
     limited = axial.masking().get_by_label("Only values in a range")
-    if label:
-        axial.select(label, option)
-    else:
-        limited.check()
-        for end, value in (("from", "60"), ("to", "100")):
-            axial.screen.button(f"only-{end}").fill(value)
-            axial.screen.button(f"only-{end}").press("Enter")
     axial.tool("draw")
-    axial.outline((20, 50), (10, 40))
-    axial.done()
-    expected = drawn(box((10, 11), (20, 50), (10, 40)))
-    after = {"A": expected, "B": OTHER & ~expected if taken else OTHER}
+    axial.select("Editable area", "Outside All Segments")
+    draw(9)
+    expected = outlines[9] & ~OTHER
+    axial.select("Editable area", "B")
+    draw(10)
+    expected |= (taken := outlines[10] & OTHER)
+    axial.select("Editable area", "Everywhere")
+    limited.check()
+    for end, value in (("from", "60"), ("to", "100")):
+        axial.screen.button(f"only-{end}").fill(value)
+        axial.screen.button(f"only-{end}").press("Enter")
+    draw(11)
+    within = outlines[11] & (phantom() >= 60) & (phantom() <= 100)
+    limited.uncheck()
+    axial.select("Overwrite mode", "Allow overlap")
+    draw(12)
+    after = {"A": expected | within | outlines[12], "B": OTHER & ~taken & ~within}
     same(axial.saved(), **after)
-    if taken:
-        and_back(axial, STARTS["empty"], after)
-    if not label:
-        limited.uncheck()
+    and_back(axial, {"A": expected, "B": OTHER & ~taken}, after, steps=2)
 
 
 def test_segments_are_added_named_coloured_hidden_and_removed(opened: Opened, editor: Editor) -> None:

@@ -24,7 +24,7 @@ from tests.builders import Made, composite, made
 from tests.imaging.scans import AXIAL, headers, oblique, put_pixels, scan
 from tests.imaging.test_video import MP4, endoscopy
 from tests.imaging.test_waveforms import ecg
-from tests.viewer.conftest import Opened, Screen, made_study, phantom, viewing_study
+from tests.viewer.conftest import WINDOW_SIZE, Opened, Screen, made_study, phantom, viewing_study
 from tests.viewer.editing import TOOLS
 from tests.viewer.pictures import ALIKE, difference
 
@@ -480,5 +480,5 @@ def test_every_panel_has_names_and_contrast_by_axe(screen: Screen) -> None:
             assert faults() == [], f"{tool} at {width} pixels"
             cut = screen.page.locator(".panel").evaluate("(panel) => panel.scrollWidth > panel.clientWidth")
             assert not cut, f"{tool} at {width} pixels is wider than its panel"
-    screen.page.set_viewport_size({"width": 1280, "height": 800})
+    screen.page.set_viewport_size(WINDOW_SIZE)
     screen.page.emulate_media(color_scheme="light")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pydicom.data
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 from pydicom import Dataset, dcmread
 from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
 from pydicom.uid import JPEGExtended12Bit, generate_uid
@@ -19,7 +19,7 @@ from dicomdock.archive import Archive
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicom.sop_classes import kind_of
 from tests.conftest import PROJECT
-from tests.viewer.conftest import Opened, Screen, folders, viewing
+from tests.viewer.conftest import Opened, Screen, folders, looked_at, viewing
 from tests.viewer.oddities import oddities
 from tests.viewer.pictures import difference, oriented, view_of
 
@@ -138,6 +138,12 @@ def opened(viewer_installed: None, zoo: Zoo, tmp_path_factory: pytest.TempPathFa
     assert not report.failed, report.failed
     with viewing(settings, Resource(zoo.study, zoo.images("made")[0].uid)) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def page(opened: Opened, browser: Browser) -> Iterator[Screen]:
+    """A page in which images of a thousand rows are drawn alike by numpy: few of their rows are left out."""
+    yield from looked_at(browser, opened.url, size={"width": 1280, "height": 800})
 
 
 def frames_of(dataset: Dataset) -> list[Frame]:

@@ -102,29 +102,35 @@ class _Head:
     fine: _Texture
     x: Floats = field(init=False)
     y: Floats = field(init=False)
+    table: Floats = field(init=False)
+    floor: Floats = field(init=False)
 
     def __post_init__(self) -> None:
         self.x = (FIRST_PIXEL[0] + SPACING * np.arange(COLUMNS, dtype=np.float32))[None, :]
         self.y = (FIRST_PIXEL[1] + SPACING * np.arange(ROWS, dtype=np.float32))[:, None]
+        self.image = np.full((ROWS, COLUMNS), AIR)
+        self._table()
+        self.table = self.image  # and air, the same in every slice
+        self.floor = self._floor()
 
     def slice_at(self, z: float) -> tuple[Floats, NDArray[np.uint8]]:
         """Paint the slice at height z: HU and segment numbers."""
         self.z = z
         self.noise = self.coarse.at(z), self.medium.at(z), self.fine.at(z)
-        self.image = np.full((ROWS, COLUMNS), AIR, np.float32)
+        self.image = self.table.copy()
         self.bone = np.zeros((ROWS, COLUMNS), bool)
-        self._table()
         self._soft_tissue()
         self._facial_bones()
         inside = self._skull()
         self._orbits()
         self._airways()
-        brain, ventricles, lesion = self._brain(inside)
         labels = np.zeros((ROWS, COLUMNS), np.uint8)
-        labels[self.bone & (self.image > 250)] = SKULL_SEGMENT
-        labels[brain] = BRAIN_SEGMENT
-        labels[ventricles] = VENTRICLES_SEGMENT
-        labels[lesion] = LESION_SEGMENT
+        if inside.any():
+            brain, ventricles, lesion = self._brain(inside)
+            labels[brain] = BRAIN_SEGMENT
+            labels[ventricles] = VENTRICLES_SEGMENT
+            labels[lesion] = LESION_SEGMENT
+        labels[self.bone & (self.image > 250) & (labels == 0)] = SKULL_SEGMENT
         return self.image, labels
 
     # shapes
@@ -152,7 +158,7 @@ class _Head:
         return self._ball((0, 0, 0), (width, length, height if self.z > 0 else 1.35 * height))
 
     def _paint(self, where: Mask, value: float | Floats) -> None:
-        self.image = np.where(where, np.float32(value) if isinstance(value, float) else value, self.image)
+        np.copyto(self.image, value, where=where)
 
     def _paint_bone(self, where: Mask, value: float | Floats) -> None:
         self._paint(where, value)
@@ -184,6 +190,8 @@ class _Head:
 
     def _facial_bones(self) -> None:
         z = self.z
+        if z > -30:  # above the arch
+            return
         maxilla = (self._ball((0, -56, -56), (42, 36, 26)) < 1) & (self.y < -28)
         self._paint_bone(maxilla, 330 + 160 * self.noise[2])
         cheek = self._pair((52, -42, -38), (15, 24, 7))
@@ -217,7 +225,7 @@ class _Head:
         thickness = 6.2 + 0.45 * self.noise[0] + 2.5 * np.clip(self.y / 90, 0, 1)
         outer = np.sqrt(self._cranium(70, 88, 71))
         depth = (1 - outer) * 74  # mm below the outer table, nearly
-        floor = self._floor()
+        floor = self.floor
         vault = (depth > 0) & (depth < thickness) & (self.z > floor - 9)
         base = (depth > 0) & (self.z < floor) & (self.z > floor - 9)
         middle = (depth > 1.8) & (depth < thickness - 1.8)
@@ -249,6 +257,8 @@ class _Head:
 
     def _orbits(self) -> None:
         eye = (32.0, -67.0, -27.0)
+        if abs(self.z - eye[2]) > 22.5:  # beyond the widest part of the cone and its bone
+            return
         # A cone of fat that narrows towards the apex behind the eye.
         along = np.clip((self.y + 78) / 46, 0, 1)
         axis = eye[0] - 16 * along
@@ -274,6 +284,8 @@ class _Head:
         return four
 
     def _airways(self) -> None:
+        if self.z > 7:  # above the frontal sinuses
+            return
         sinuses = (
             (self._pair((25, -60, -55), (14, 17, 16)), 0.86),
             (self._pair((9, -82, -3), (11, 6.5, 10)), 0.70),

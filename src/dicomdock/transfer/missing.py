@@ -10,9 +10,9 @@ PS3.3 §C.12.4 (Common Instance Reference).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final
 
 from dicomdock.dicom.query import Query
@@ -75,8 +75,9 @@ def missing_sources(archive: Archive, resource: Resource) -> tuple[MissingSource
     Each series is named once. Images count as referring to nothing, and a broken file too.
     """
     found: dict[Resource, MissingSource] = {}
+    present = cache(archive.present)  # all objects of a study refer to the same few series
     for one in _referring(archive, resource):
-        for missing in _missing(archive, one):
+        for missing in _missing(archive, one, present):
             known = found.setdefault(missing.series, missing)
             named = dict.fromkeys((*known.instances, *missing.instances))
             found[missing.series] = replace(known, instances=tuple(named))
@@ -128,7 +129,9 @@ def _holders(
     return tuple(name for name in sources if name in holders)  # in the user's order, not the quickest first
 
 
-def _missing(archive: Archive, instance: ArchivedInstance) -> Iterator[MissingSource]:
+def _missing(
+    archive: Archive, instance: ArchivedInstance, present_of: Callable[[Resource], set[str]]
+) -> Iterator[MissingSource]:
     try:
         references = _references(archive.intact_path(instance), instance.digest)
     except (DamagedInstances, GeometryError, OSError):
@@ -138,7 +141,7 @@ def _missing(archive: Archive, instance: ArchivedInstance) -> Iterator[MissingSo
             series = Resource(study or instance.resource.study, uid)
         except InvalidInput:
             continue
-        present = archive.present(series)
+        present = present_of(series)
         lacking = tuple(one for one in named if one not in present)
         if lacking or not present:
             yield MissingSource(series, instance.resource, lacking)

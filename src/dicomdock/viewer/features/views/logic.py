@@ -380,11 +380,13 @@ class Views:
             self._places.go(view, wanted)
 
     async def _scene_states(self) -> dict[str, int]:
-        """Return the number of each view's current state; its text is sent with that number."""
+        """Return the number of each view's current state; the text of those that are seen has it too."""
         await asyncio.sleep(A_TURN)
-        states = self._remote.states()
+        states, seen = self._remote.states(), self.app.view_manager.get_current_view_ids()
         for view in self.slices():
             tag = view.get_singleton_tag()
+            if tag not in seen:
+                continue
             self._update_text(view)
             with self._text.pages[tag] as now:
                 now.written = states[tag]
