@@ -73,6 +73,7 @@ def noisy(j: int, i: int) -> np.ndarray:
 
 
 STARTS: dict[str, Voxels] = {
+    "overlap": {"A": LARGE, "B": OTHER},
     "apart": {"A": LARGE, "B": OTHER & ~LARGE},
     "empty": {"A": NOTHING, "B": OTHER},
     "operators": {
@@ -457,6 +458,32 @@ def test_masks_hold_for_what_is_drawn(axial: Editor) -> None:
     after = {"A": expected | within | outlines[12], "B": OTHER & ~taken & ~within}
     same(axial.saved(), **after)
     and_back(axial, {"A": expected, "B": OTHER & ~taken}, after, steps=2)
+
+
+def test_what_two_segments_share_stays_theirs_where_nothing_is_drawn(axial: Editor) -> None:
+    """What is drawn anew takes voxels from others, what was there before does not."""
+    axial.open("overlap")
+    axial.masking()
+    axial.select("Overwrite mode", "Overwrite all")
+    axial.slice(15)
+    axial.tool("draw")
+    axial.outline((20, 50), (10, 40))
+    axial.done()
+    drawn = box((15, 16), (20, 50), (10, 40))
+    axial.slice(10)
+    axial.tool("scissors")
+    axial.page.locator(".editor").get_by_role("button", name="Erase inside").click()
+    axial.outline((10, 15), (10, 40))
+    axial.done()
+    cut = (LARGE | drawn) & ~box((0, 24), (10, 15), (10, 40))
+    axial.page.get_by_label("Margin in millimetres").fill("-1")
+    axial.page.get_by_label("Margin in millimetres").press("Enter")
+    axial.press("margin")
+    after = axial.saved()
+    assert (after["B"] == OTHER & ~drawn).all()
+    assert not (after["A"] & ~cut).any()
+    assert 0 < after["A"].sum() < cut.sum()
+    and_back(axial, {"A": LARGE, "B": OTHER}, after, steps=3)
 
 
 def test_segments_are_added_named_coloured_hidden_and_removed(opened: Opened, editor: Editor) -> None:

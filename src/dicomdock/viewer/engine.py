@@ -16,10 +16,14 @@ from trame_server.utils.asynchronous import create_task
 from trame_slicer.app.logic.segmentation import SegmentEditorLogic
 from trame_slicer.rca_view.rca_view_factory import RcaWindow
 from trame_slicer.segmentation import (
+    ModificationMode,
+    ScissorsEffectFillMode,
+    ScissorsEffectRangeMode,
     SegmentationEffectThreshold,
     SegmentationEffectVolumeIntensityMask,
     SegmentationThresholdPipeline2D,
 )
+from trame_slicer.utils import vtk_image_to_np
 from trame_slicer.views import (
     CursorId,
     IViewFactory,
@@ -179,6 +183,33 @@ def preview_thresholds_on_their_volume() -> None:
 
     for effect in (SegmentationEffectThreshold, SegmentationEffectVolumeIntensityMask):
         effect._create_pipeline = create
+
+
+def change_what_is_outlined(effect: Any) -> None:
+    """Let scissors and outlines change what lies inside of what is drawn, or outside, and nothing else.
+
+    trame-slicer's set the whole segment anew. Where segments may not overlap, that takes everything that it
+    shares with others from these, on other slices too.
+    """
+
+    def apply(points: Any, view: Any) -> None:
+        outline = effect._stencil_polydata_from_display_coordinates(points, view)
+        inside = vtk_image_to_np(effect._polydata_to_oriented_image(outline)) != 0
+        reached = effect._create_bounding_mask(inside, view.get_view_node()) != 0
+        if effect._fill_mode in (ScissorsEffectFillMode.ERASE_INSIDE, ScissorsEffectFillMode.FILL_INSIDE):
+            chosen = inside & reached
+        elif effect._range_mode == ScissorsEffectRangeMode.SYMMETRIC:
+            chosen = ~(inside & reached)  # slices beyond lie outside too
+        else:
+            chosen = ~inside & reached
+        fills = effect._fill_mode in (ScissorsEffectFillMode.FILL_INSIDE, ScissorsEffectFillMode.FILL_OUTSIDE)
+        labelmap = effect.modifier.create_modifier_labelmap()
+        vtk_image_to_np(labelmap)[:] = chosen
+        effect.modifier.apply_labelmap(
+            labelmap, modification_mode=ModificationMode.Add if fills else ModificationMode.Remove
+        )
+
+    effect.apply_points_display_coordinates = apply
 
 
 def cut_shown_image(scissors: Any, alone: Callable[[], bool]) -> None:

@@ -36,7 +36,6 @@ from dicomdock.viewer.scene import mask_of
 
 ROOM = 0.05  # of the extent of the seeds that growing may reach beyond them, as in 3D Slicer
 LEAST_ROOM = 5  # voxels
-EVERY_VOXEL = (0, -1, 0, -1, 0, -1)  # an extent that is none stands for all
 APART = 1e6  # mm between images that have no position: none is a neighbour of another
 EVERYWHERE = float("inf")  # reach of what is about the whole grid
 SMALLEST_ISLAND = 1000  # voxels that an island must have to remain, unless the user sets another number
@@ -294,15 +293,8 @@ class ComputingLogic:
             segmentation.group_undo_commands(title),
             SegmentationLabelMapUndoCommand.push_state_change(segmentation),
         ):
-            # Setting voxels would take away those outside of the box; going through all voxels of a large
-            # volume would take most of a second.
-            extent = [end for side in reversed(mask.box) for end in (side.start, side.stop - 1)]
-            for part, mode in (
-                (mask.array, logic.ModificationModeAdd),
-                (~mask.array, logic.ModificationModeRemove),
-            ):
-                if part.any():
-                    self._modify(segment_id, part, mask.box, mode, extent, masked=True)
+            self._modify(segment_id, mask, logic.ModificationModeAdd)
+            self._modify(segment_id, Mask(mask.start, ~mask.array), logic.ModificationModeRemove)
         segmentation.trigger_modified()
 
     def _named_after(self, segment_id: str, count: int) -> list[str]:
@@ -319,24 +311,34 @@ class ComputingLogic:
             self.editor.set_segment_properties(made[-1], properties)
         return made
 
-    def _set(self, segment_id: str, mask: Any, box: tuple[slice, ...], *, masked: bool) -> None:
-        """Let a segment consist of these voxels alone."""
-        mode = vtkSlicerSegmentEditorLogic.ModificationModeSet
-        self._modify(segment_id, mask, box, mode, EVERY_VOXEL, masked=masked)
+    def _set(self, segment_id: str, found: Any, box: tuple[slice, ...], *, masked: bool) -> None:
+        """Let a segment consist of these voxels alone.
 
-    def _modify(
-        self,
-        segment_id: str,
-        mask: Any,
-        box: tuple[slice, ...],
-        mode: int,
-        extent: Sequence[int],
-        *,
-        masked: bool,
-    ) -> None:
+        Only what it gains and loses is changed: to set it anew would take all that it shares with other
+        segments from these, where segments may not overlap.
+        """
+        current = self.segments.current
+        shape = current.base.geometry.shape
+        old, new = (
+            mask_of(current.node, segment_id, current.base.geometry).whole(shape),
+            np.zeros(shape, bool),
+        )
+        new[box] = found
+        for part, mode in (
+            (new & ~old, vtkSlicerSegmentEditorLogic.ModificationModeAdd),
+            (old & ~new, vtkSlicerSegmentEditorLogic.ModificationModeRemove),
+        ):
+            self._modify(segment_id, Mask.of(part), mode, masked=masked)
+
+    def _modify(self, segment_id: str, part: Mask, mode: int, *, masked: bool = True) -> None:
+        """Add these voxels to a segment, or remove them, as far as the editor's masks allow."""
+        if not part.array.any():
+            return
         labelmap = self.editor.create_modifier_labelmap()
         i, j, k = labelmap.GetDimensions()
-        vtk_to_numpy(labelmap.GetPointData().GetScalars()).reshape(k, j, i)[box] = mask
+        vtk_to_numpy(labelmap.GetPointData().GetScalars()).reshape(k, j, i)[part.box] = part.array
+        # To go through all voxels of a large volume would take most of a second.
+        extent = [end for side in reversed(part.box) for end in (side.start, side.stop - 1)]
         self.editor.editor_logic.ModifySegmentByLabelmap(
             self.segments.current.node, segment_id, labelmap, mode, extent, True, not masked
         )

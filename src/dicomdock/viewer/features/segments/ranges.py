@@ -17,6 +17,7 @@ from trame_slicer.app.ui import (
 )
 from trame_slicer.segmentation import (
     BrushDiameterMode,
+    SegmentationEffectDraw,
     SegmentationEffectScissors,
     SegmentationEffectVolumeIntensityMask,
 )
@@ -24,7 +25,7 @@ from trame_slicer.segmentation.scissors_effect_parameters import ScissorsEffectR
 
 from dicomdock.imaging.volume import Volume
 from dicomdock.imaging.volume.pixels import valid
-from dicomdock.viewer.engine import cut_shown_image
+from dicomdock.viewer.engine import change_what_is_outlined, cut_shown_image
 from dicomdock.viewer.features.segments.state import HISTOGRAM, SegmentsState
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.page_state import PageState
@@ -67,6 +68,8 @@ class Ranges:
         ]
         self._brush_mm = [one.value for one in self._brushes]  # as set here: another one is the user's
         self._masked: Any = None  # the volume whose values the mask's range is of
+        for outlined in (SegmentationEffectScissors, SegmentationEffectDraw):
+            change_what_is_outlined(editor.get_effect(outlined))
         cut_shown_image(editor.get_effect(SegmentationEffectScissors), lambda: bool(self._chosen))
         series.on_complete.append(self._complete)
 
