@@ -334,7 +334,7 @@ def test_they_come_back_after_a_fall(opened: Opened, panel: Screen, browser: Bro
     drag_text(panel, (60, 50), (72, 8))
     words = [one["words"] for one in panel.state("measurements")]
     panel.until(lambda: kept_kinds(opened) == ["distance"], words="what was measured is not on disk")
-    there = AFFINE @ (12, 72, 8, 1)  # of all places that the drag came by, some of which may be on disk too
+    there = -(AFFINE @ (12, 72, 8, 1))  # RAS; places that the drag came by may be on disk before
     panel.until(
         lambda: math.dist(kept(opened)[0].text_at[:2] or (0, 0), there[:2]) < 2,
         words="where its text was put is not on disk",
