@@ -23,7 +23,7 @@ from trame_slicer.segmentation import (
 from trame_slicer.segmentation import SegmentationIslandsMode as Islands
 from trame_slicer.segmentation.segmentation_effect_smoothing import SmoothingEffectMode as Smoothing
 from trame_slicer.segmentation.segmentation_undo_command import SegmentationLabelMapUndoCommand
-from vtkmodules.util.numpy_support import vtk_to_numpy
+from trame_slicer.utils import vtk_image_to_np
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.segmentation import Mask
@@ -317,12 +317,9 @@ class ComputingLogic:
         Only what it gains and loses is changed: to set it anew would take all that it shares with other
         segments from these, where segments may not overlap.
         """
-        current = self.segments.current
-        shape = current.base.geometry.shape
-        old, new = (
-            mask_of(current.node, segment_id, current.base.geometry).whole(shape),
-            np.zeros(shape, bool),
-        )
+        shape = self.segments.current.base.geometry.shape
+        old = self._masks([segment_id])[segment_id].whole(shape)
+        new = np.zeros(shape, bool)
         new[box] = found
         for part, mode in (
             (new & ~old, vtkSlicerSegmentEditorLogic.ModificationModeAdd),
@@ -335,8 +332,7 @@ class ComputingLogic:
         if not part.array.any():
             return
         labelmap = self.editor.create_modifier_labelmap()
-        i, j, k = labelmap.GetDimensions()
-        vtk_to_numpy(labelmap.GetPointData().GetScalars()).reshape(k, j, i)[part.box] = part.array
+        vtk_image_to_np(labelmap)[part.box] = part.array
         # To go through all voxels of a large volume would take most of a second.
         extent = [end for side in reversed(part.box) for end in (side.start, side.stop - 1)]
         self.editor.editor_logic.ModifySegmentByLabelmap(
